@@ -1,0 +1,1 @@
+"""The application around the model: configuration, services, storage, rendering and the Discord client."""

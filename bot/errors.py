@@ -1,0 +1,152 @@
+"""The bot's branches of the one error tree; its root and its model errors are in `models.errors`, re-exported here.
+
+ForwardPassError
+├── ModelError, QuestionError, AnswerCancelledError …   see models.errors
+├── ConfigError                a key, its value and what is allowed
+├── QueueError
+│   ├── QueueFullError         refused at once, nothing is queued
+│   ├── AlreadyAskingError     this user's earlier question is not answered yet
+│   └── ShuttingDownError      the bot is going offline
+├── RunError
+│   ├── RunExpiredError        the run is gone, or past its time to live
+│   ├── RunOfAnotherModelError stored by another model or revision, and its trace was not kept
+│   └── NoInnerVoiceError      this run has no second pass, and why
+└── DiscordSetupError
+    ├── MissingTokenError
+    ├── BadTokenError
+    ├── MissingIntentError
+    └── MissingPermissionsError   says which
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models.errors import (
+    AnswerCancelledError,
+    DownloadError,
+    EmptyQuestionError,
+    ForwardPassError,
+    ModelError,
+    ModelLoadingError,
+    ModelNotFoundError,
+    ModelNotPulledError,
+    OutOfMemoryError,
+    QuestionError,
+    QuestionTooLongError,
+    TraceMismatchError,
+    UnsupportedArchitectureError,
+)
+
+__all__ = [
+    "AlreadyAskingError",
+    "AnswerCancelledError",
+    "BadTokenError",
+    "ConfigError",
+    "DiscordSetupError",
+    "DownloadError",
+    "EmptyQuestionError",
+    "ForwardPassError",
+    "MissingIntentError",
+    "MissingPermissionsError",
+    "MissingTokenError",
+    "ModelError",
+    "ModelLoadingError",
+    "ModelNotFoundError",
+    "ModelNotPulledError",
+    "NoInnerVoiceError",
+    "OutOfMemoryError",
+    "QuestionError",
+    "QuestionTooLongError",
+    "QueueError",
+    "QueueFullError",
+    "RunError",
+    "RunExpiredError",
+    "RunOfAnotherModelError",
+    "ShuttingDownError",
+    "TraceMismatchError",
+    "UnsupportedArchitectureError",
+]
+
+
+class ConfigError(ForwardPassError):
+    """A setting is wrong: which key, what stands there, what is allowed."""
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"config: `{key}` is {value!r}.", hint=f"Allowed: {allowed}.")
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+
+
+class QueueError(ForwardPassError):
+    """The question was not taken."""
+
+
+class QueueFullError(QueueError):
+    """Too many people wait already."""
+
+    hint = "Ask again in a minute."
+
+
+class AlreadyAskingError(QueueError):
+    """One question a person at a time."""
+
+    hint = "I answer one question per person at a time; delete your question to stop it."
+
+
+class ShuttingDownError(QueueError):
+    """The bot is going offline."""
+
+    hint = "Ask again when I am back."
+
+
+class RunError(ForwardPassError):
+    """Something about an earlier answer."""
+
+
+class RunExpiredError(RunError):
+    """The run is not stored, or not any more."""
+
+    hint = "Ask again, and I will have a fresh inner voice."
+
+
+class RunOfAnotherModelError(RunError):
+    """The run was answered by another model, and its trace was not kept."""
+
+    hint = "Ask again to hear the model of today."
+
+
+class NoInnerVoiceError(RunError):
+    """There is no second pass for this run."""
+
+
+class DiscordSetupError(ForwardPassError):
+    """Discord does not let the bot in, or not far enough."""
+
+
+class MissingTokenError(DiscordSetupError):
+    """No bot token was given."""
+
+    hint = "Set FORWARDPASS_TOKEN, or name a file that holds the token as `discord.token_file` in config.yaml."
+
+
+class BadTokenError(DiscordSetupError):
+    """Discord refused the token."""
+
+    hint = "Copy it anew from https://discord.com/developers/applications, your application, Bot, Reset Token."
+
+
+class MissingIntentError(DiscordSetupError):
+    """A privileged intent is asked for that the developer portal does not grant."""
+
+    hint = "Turn it on under Bot, Privileged Gateway Intents, or set `discord.message_content: false` in config.yaml."
+
+
+class MissingPermissionsError(DiscordSetupError):
+    """The bot may not do something in a channel; says which permissions it lacks."""
+
+    def __init__(self, permissions: Iterable[str], where: str = "here") -> None:
+        self.permissions = tuple(permissions)
+        names = ", ".join(name.replace("_", " ").title() for name in self.permissions)
+        super().__init__(f"I lack a permission {where}: {names}.", hint="Ask a server admin to allow it for me.")

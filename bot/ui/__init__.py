@@ -1,0 +1,1 @@
+"""Building blocks on Discord's side: replies, threads and persistent controls."""

@@ -1,0 +1,1 @@
+"""Thin Discord cogs: parse, call one service, show."""

@@ -1,0 +1,104 @@
+"""The root of the project's one error tree, and its branch of model errors.
+
+The whole tree (the bot's branches live in ``bot.errors``, which re-exports everything here):
+
+    ForwardPassError                   has a sentence for the user, and a hint that says what to do
+    ├── ModelError
+    │   ├── ModelNotPulledError        the embedded model has not been downloaded yet
+    │   ├── ModelNotFoundError         the id, folder or file cannot be loaded
+    │   ├── ModelLoadingError          asked before the model was ready
+    │   ├── DownloadError              offline, interrupted, or a checksum that does not match
+    │   ├── OutOfMemoryError           the device ran out of memory
+    │   ├── UnsupportedArchitectureError   answers, but has no inner voice
+    │   └── TraceMismatchError         the second pass does not agree with the answer pass
+    ├── QuestionError
+    │   ├── EmptyQuestionError
+    │   └── QuestionTooLongError       longer than the context, even alone
+    ├── AnswerCancelledError           the question was deleted, or the asker stopped it
+    └── (bot.errors)  ConfigError, QueueError, RunError, DiscordSetupError …
+
+An error that is *not* in the tree is a defect: it is logged with its traceback and an id, and the user sees the id.
+Never put the text of a question into an error: errors are logged.
+"""
+
+from __future__ import annotations
+
+
+class ForwardPassError(Exception):
+    """An error whose words are fit for a user.
+
+    Attributes:
+        message: one sentence that says what is wrong.
+        hint: one sentence that says what to do about it ("" when there is nothing to do).
+        request_id: id of the run that it belongs to, or None.
+    """
+
+    hint: str = ""
+
+    def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.hint if hint is None else hint
+        self.request_id = request_id
+
+    def for_user(self) -> str:
+        """The sentence and the hint, as shown in Discord and in the terminal."""
+        return f"{self.message} {self.hint}".strip()
+
+
+class ModelError(ForwardPassError):
+    """Something about the model, its weights or its device."""
+
+
+class ModelNotPulledError(ModelError):
+    """The embedded default model is not in the cache yet."""
+
+    hint = "Run `forwardpass model pull` once; it downloads about 93 MB."
+
+
+class ModelNotFoundError(ModelError):
+    """The configured id, folder or file cannot be loaded as a causal language model."""
+
+    hint = "Set `model.id` in config.yaml to `default`, a Hugging Face id, a local folder or a .gguf file."
+
+
+class ModelLoadingError(ModelError):
+    """Asked while the model is still being loaded."""
+
+    hint = "Ask again in a moment."
+
+
+class DownloadError(ModelError):
+    """The default model could not be fetched, or what came is not what was expected."""
+
+
+class OutOfMemoryError(ModelError):
+    """The device ran out of memory."""
+
+    hint = "Ask something shorter, or choose a smaller model, dtype or `sampling.max_new_tokens`."
+
+
+class UnsupportedArchitectureError(ModelError):
+    """The model answers, but the lens does not know where it keeps its norm, head and blocks."""
+
+
+class TraceMismatchError(ModelError):
+    """The second pass's last row is not the distribution that the answer pass used; the trace is refused."""
+
+
+class QuestionError(ForwardPassError):
+    """Something about the question itself."""
+
+
+class EmptyQuestionError(QuestionError):
+    """There is no question in the message."""
+
+    hint = "Write the question after the mention, for example: How many eyes does my foot have?"
+
+
+class QuestionTooLongError(QuestionError):
+    """The question alone does not fit the model's context."""
+
+
+class AnswerCancelledError(ForwardPassError):
+    """The answer was stopped between two tokens, on purpose."""

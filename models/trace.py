@@ -1,0 +1,102 @@
+"""The frozen result of the second pass. Knows no Discord and no torch; NumPy only.
+
+`L` blocks, `T` answer tokens, `k` kept candidates. Depth 0 is the embeddings, depth ``d`` the residual stream after block
+``d``, depth L the model's own output. Row ``t`` is the distribution that *predicted* answer token ``t``. Probabilities are of
+the full fp32 softmax over the whole vocabulary at temperature 1; entropy, surprisal and KL are in nats.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SCHEMA = 1
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """What every depth believed at each answer token, read through a lens."""
+
+    prompt_ids: IntArray  # (P,)
+    answer_ids: IntArray  # (T,)
+    tokens: tuple[str, ...]
+    """T strings for show; joined they are the answer. A character split over several byte-level pieces stands whole at the
+    piece that completes it, and the pieces before it are ""."""
+    special: BoolArray  # (T,) end-of-text and other control tokens
+    top_ids: IntArray  # (T, L+1, k) likeliest first
+    top_probs: FloatArray  # (T, L+1, k)
+    emitted_prob: FloatArray  # (T, L+1)
+    emitted_rank: IntArray  # (T, L+1) 0 is top-1; counts tokens with a strictly higher logit
+    entropy: FloatArray  # (T, L+1) nats
+    kl_to_final: FloatArray  # (T, L+1) nats, KL(final || depth); 0 at depth L
+    sampled_prob: FloatArray  # (T,)
+    pieces: Mapping[int, str]
+    """Display string of every id in ``top_ids`` and ``answer_ids``, so that a trace is readable without its tokenizer."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def depths(self) -> int:
+        """L, the number of blocks; there are L+1 depths, 0 to L."""
+        return int(self.top_ids.shape[1]) - 1
+
+    @property
+    def length(self) -> int:
+        """T, the number of answer tokens."""
+        return int(self.answer_ids.shape[0])
+
+    @property
+    def k(self) -> int:
+        """Kept candidates per cell."""
+        return int(self.top_ids.shape[2])
+
+    def to_bytes(self) -> bytes:
+        """The trace as a compressed NPZ file (no pickle)."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}
+        text = {
+            "schema": SCHEMA,
+            "tokens": list(self.tokens),
+            "pieces": {str(i): s for i, s in self.pieces.items()},
+            "meta": dict(self.meta),
+        }
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, json=np.frombuffer(json.dumps(text).encode(), dtype=np.uint8), **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Trace:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: the bytes are not a trace, or one of another schema.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                text = json.loads(file["json"].tobytes())
+                arrays = {name: file[name] for name in file.files if name != "json"}
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError("these bytes are not a stored trace") from error
+        if text["schema"] != SCHEMA:
+            raise ValueError(f"trace of schema {text['schema']}, this version reads schema {SCHEMA}")
+        pieces = {int(i): s for i, s in text["pieces"].items()}
+        return cls(tokens=tuple(text["tokens"]), pieces=pieces, meta=text["meta"], **arrays)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers under the names of the fields, for `--json`."""
+        out: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            out[item.name] = value.tolist() if isinstance(value, np.ndarray) else value
+        out["tokens"] = list(self.tokens)
+        out["pieces"] = {str(i): s for i, s in self.pieces.items()}
+        out["meta"] = dict(self.meta)
+        return out

@@ -1,0 +1,184 @@
+"""The words in which the rest of the program speaks to a model. Loads no torch.
+
+A frozen job goes in (`Job`), a frozen result comes out (`Answer`, `models.trace.Trace`). The `Engine` protocol is the seam:
+`models.engine.load` gives the real one, `models.fake.FakeEngine` a scripted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from models.trace import Trace
+
+Style = Literal["chat", "story"]
+Finish = Literal["stop", "length", "cancelled"]
+Quantization = Literal["none", "bnb-int8", "bnb-int4"]
+
+DEFAULT_MODEL = "default"
+
+
+class ModelConfig(BaseModel):
+    """Which model to load, and where to put it. Each field is a key under `model:` in config.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(
+        DEFAULT_MODEL, min_length=1, description="`default`, a Hugging Face id, a local folder or a .gguf file"
+    )
+    revision: str | None = Field(
+        None, description="branch, tag or commit of a Hugging Face id; pin it for reproducible answers"
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 on GPUs, float32 on CPU"
+    )
+    device_map: str | dict[str, int | str] | None = Field(
+        None, description="accelerate's device map: auto, balanced, sequential, or module: device"
+    )
+    max_memory: dict[int | str, str] | None = Field(
+        None, description="accelerate's limits, such as {0: 20GiB, cpu: 48GiB}"
+    )
+    quantization: Quantization = Field("none", description="none, bnb-int8 or bnb-int4 (needs the `quant` extra)")
+    cache_dir: str | None = Field(
+        None, description="where the default model is kept; the user's cache folder when empty"
+    )
+
+
+class Sampling(BaseModel):
+    """How the next token is drawn. Each field is a key under `sampling:` in config.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(0.0, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token")
+    top_p: float = Field(1.0, gt=0.0, le=1.0, description="draw from the smallest set that holds this much probability")
+    top_k: int = Field(0, ge=0, description="draw from the k likeliest tokens; 0 is all")
+    max_new_tokens: int = Field(120, ge=1, le=4096, description="longest answer, in tokens")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="same seed, same answer; drawn anew when empty")
+
+
+class PromptConfig(BaseModel):
+    """How a question becomes a prompt. Each field is a key under `prompt:` in config.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    style: Literal["auto", "chat", "story"] = Field(
+        "auto", description="chat when the model has a chat template, else story"
+    )
+    system: str | None = Field(None, description="system prompt of the chat style; the model's own when empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier message of the conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One question for the answer pass."""
+
+    question: str = field(repr=False)
+    history: tuple[Turn, ...] = field(default=(), repr=False)
+    style: Style | None = None
+    """None: what the config says, and then what the model can do."""
+    sampling: Sampling = field(default_factory=Sampling)
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinalTop:
+    """What the answer pass itself saw at depth L, kept to hold the second pass against it.
+
+    Shapes: ``ids`` (T, m) and ``logprobs`` (T, m), natural logarithms of the fp32 softmax at temperature 1, likeliest first.
+    """
+
+    ids: tuple[tuple[int, ...], ...]
+    logprobs: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the answer pass gave: ids are the truth, the text is for show.
+
+    ``answer_ids`` (T,) holds every token that was emitted, a closing end-of-text token or story newline included;
+    ``sampled_prob`` (T,) is the probability under the sampler that really drew each (1.0 throughout when greedy).
+    Times are in seconds.
+    """
+
+    prompt_ids: tuple[int, ...] = field(repr=False)
+    answer_ids: tuple[int, ...] = field(repr=False)
+    text: str = field(repr=False)
+    style: Style
+    sampling: Sampling
+    seed: int
+    finish: Finish
+    sampled_prob: tuple[float, ...] = field(repr=False)
+    final_top: FinalTop = field(repr=False)
+    dropped_turns: int
+    seconds_to_first: float
+    seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Answer tokens per second of the whole answer pass, prompt included."""
+        return len(self.answer_ids) / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is loaded, in words and numbers for a user."""
+
+    id: str
+    revision: str | None
+    name: str
+    architecture: str
+    layers: int
+    vocabulary: int
+    context: int
+    parameters: int
+    device: str
+    dtype: str
+    quantization: str
+    styles: tuple[Style, ...]
+    default_style: Style
+    inner_voice: str | None
+    """None when the lens can read this model, else the sentence that says why not."""
+    load_seconds: float
+    versions: Mapping[str, str]
+
+
+class Engine(Protocol):
+    """A loaded model. Its methods block and are called from one thread at a time, never from the event loop."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def answer(
+        self,
+        job: Job,
+        *,
+        on_text: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Answer:
+        """The answer pass. ``on_text`` gets the whole text so far after each token that completes a character.
+
+        Raises:
+            EmptyQuestionError, QuestionTooLongError, OutOfMemoryError.
+            AnswerCancelledError: ``cancelled`` returned True between two tokens.
+        """
+        ...
+
+    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+        """The second pass over an answer of this model.
+
+        Raises:
+            UnsupportedArchitectureError, TraceMismatchError, OutOfMemoryError.
+        """
+        ...

@@ -27,26 +27,16 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(
-        DEFAULT_MODEL, min_length=1, description="`default`, a Hugging Face id, a local folder or a .gguf file"
-    )
-    revision: str | None = Field(
-        None, description="branch, tag or commit of a Hugging Face id; pin it for reproducible answers"
-    )
+    id: str = Field(DEFAULT_MODEL, min_length=1, description="`default`, a Hugging Face id, a local folder or a .gguf file")
+    revision: str | None = Field(None, description="branch, tag or commit of a Hugging Face id; pin it for reproducible answers")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: bfloat16 on GPUs, float32 on CPU"
-    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: bfloat16 on GPUs, float32 on CPU")
     device_map: str | dict[str, int | str] | None = Field(
         None, description="accelerate's device map: auto, balanced, sequential, or module: device"
     )
-    max_memory: dict[int | str, str] | None = Field(
-        None, description="accelerate's limits, such as {0: 20GiB, cpu: 48GiB}"
-    )
+    max_memory: dict[int | str, str] | None = Field(None, description="accelerate's limits, such as {0: 20GiB, cpu: 48GiB}")
     quantization: Quantization = Field("none", description="none, bnb-int8 or bnb-int4 (needs the `quant` extra)")
-    cache_dir: str | None = Field(
-        None, description="where the default model is kept; the user's cache folder when empty"
-    )
+    cache_dir: str | None = Field(None, description="where the default model is kept; the user's cache folder when empty")
 
 
 class Sampling(BaseModel):
@@ -66,9 +56,7 @@ class PromptConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    style: Literal["auto", "chat", "story"] = Field(
-        "auto", description="chat when the model has a chat template, else story"
-    )
+    style: Literal["auto", "chat", "story"] = Field("auto", description="chat when the model has a chat template, else story")
     system: str | None = Field(None, description="system prompt of the chat style; the model's own when empty")
 
 

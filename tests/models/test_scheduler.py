@@ -1,0 +1,172 @@
+"""One device thread: its order, its cancellation, its end."""
+
+import asyncio
+import threading
+
+import pytest
+
+from models.errors import AnswerCancelledError, ModelError, ModelLoadingError
+from models.fake import FakeEngine
+from models.scheduler import Scheduler
+from models.types import Job
+
+
+class Recorder(FakeEngine):
+    """Notes what ran, in which thread."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.calls = []
+
+    def answer(self, job, **options):
+        self.calls.append((job.question, threading.current_thread()))
+        return super().answer(job, **options)
+
+    def trace(self, answer, *, k=10):
+        self.calls.append(("trace", threading.current_thread()))
+        return super().trace(answer, k=k)
+
+
+@pytest.fixture
+async def scheduler():
+    one = Scheduler(Recorder(gate=threading.Event()))
+    yield one
+    await one.aclose()
+    assert not [t for t in threading.enumerate() if t.name == "forward-pass-device"]
+
+
+async def until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("waited too long")
+
+
+async def test_answers_before_traces_and_first_come_first_served(scheduler):
+    engine = scheduler.engine
+    answer = FakeEngine().answer(Job("x"))
+    first = asyncio.create_task(scheduler.answer(Job("first")))
+    await until(lambda: engine.calls)
+    others = [asyncio.create_task(scheduler.trace(answer))]
+    others += [asyncio.create_task(scheduler.answer(Job(q))) for q in "abc"]
+    await until(lambda: scheduler.waiting == 4)
+    engine._gate.set()
+    await asyncio.gather(first, *others)
+    assert [name for name, _ in engine.calls] == ["first", "a", "b", "c", "trace"]
+    assert {thread for _, thread in engine.calls}.isdisjoint({threading.current_thread()})
+
+
+async def test_texts_arrive_on_the_loop_and_the_last_is_whole(scheduler):
+    scheduler.engine._gate.set()
+    seen = []
+    answer = await scheduler.answer(
+        Job("x"), on_text=lambda text: seen.append((text, threading.current_thread() is threading.main_thread()))
+    )
+    assert seen[-1] == (answer.text, True)
+    assert all(on_loop for _, on_loop in seen)
+
+
+async def test_slow_loop_gets_only_the_latest_text(scheduler):
+    scheduler.engine._gate.set()
+    seen = []
+    task = asyncio.create_task(scheduler.answer(Job("x"), on_text=seen.append))
+    await asyncio.sleep(0)
+    threading.Event().wait(0.3)  # the loop is blocked while the whole answer streams
+    answer = await task
+    assert seen == [answer.text]
+
+
+async def test_cancelling_the_task_stops_the_answer_and_frees_the_device(scheduler):
+    task = asyncio.create_task(scheduler.answer(Job("first")))
+    await until(lambda: scheduler.engine.calls)
+    waiting = asyncio.create_task(scheduler.answer(Job("second")))
+    await until(lambda: scheduler.waiting == 1)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    results = await asyncio.gather(task, waiting, return_exceptions=True)
+    assert all(isinstance(r, asyncio.CancelledError) for r in results)
+    assert scheduler.waiting == 0
+    scheduler.engine._gate.set()
+    assert (await scheduler.answer(Job("third"))).text
+    assert [name for name, _ in scheduler.engine.calls] == ["first", "third"]
+
+
+async def test_cancelled_flag_of_the_caller(scheduler):
+    stop = threading.Event()
+    task = asyncio.create_task(scheduler.answer(Job("x"), cancelled=stop.is_set))
+    await until(lambda: scheduler.engine.calls)
+    stop.set()
+    with pytest.raises(AnswerCancelledError):
+        await task
+
+
+async def test_errors_travel_and_the_thread_lives_on():
+    scheduler = Scheduler(FakeEngine(answer_error=RuntimeError("a defect")))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="a defect"):
+            await scheduler.answer(Job("x"))
+    await scheduler.aclose()
+
+
+async def test_bounded():
+    gate = threading.Event()
+    scheduler = Scheduler(FakeEngine(gate=gate), limit=1)
+    first = asyncio.create_task(scheduler.answer(Job("x")))
+    await until(lambda: scheduler._running)
+    second = asyncio.create_task(scheduler.answer(Job("x")))
+    await asyncio.sleep(0)
+    with pytest.raises(ModelError, match="Too many"):
+        await scheduler.answer(Job("x"))
+    gate.set()
+    await asyncio.gather(first, second)
+    await scheduler.aclose()
+
+
+async def test_loads_in_the_device_thread():
+    scheduler = Scheduler()
+    with pytest.raises(ModelLoadingError):
+        await scheduler.answer(Job("x"))
+    where = []
+
+    def factory():
+        where.append(threading.current_thread().name)
+        return FakeEngine()
+
+    with pytest.raises(ZeroDivisionError):
+        await scheduler.load(lambda: 1 / 0)
+    await scheduler.load(factory)
+    assert where == ["forward-pass-device"]
+    assert (await scheduler.answer(Job("x"))).text
+    await scheduler.aclose()
+
+
+async def test_close_refuses_what_waits_and_stops_what_runs(scheduler):
+    running = asyncio.create_task(scheduler.answer(Job("x")))
+    await until(lambda: scheduler.engine.calls)
+    waiting = asyncio.create_task(scheduler.answer(Job("y")))
+    await until(lambda: scheduler.waiting == 1)
+    await scheduler.aclose()
+    for task in (running, waiting):
+        with pytest.raises(AnswerCancelledError):
+            await task
+    with pytest.raises(AnswerCancelledError):
+        await scheduler.answer(Job("z"))
+    await scheduler.aclose()
+
+
+def test_a_closed_loop_is_left_alone():
+    gate = threading.Event()
+    scheduler = Scheduler(FakeEngine(gate=gate))
+
+    async def leave():
+        task = asyncio.create_task(scheduler.answer(Job("x"), on_text=print))
+        await until(lambda: scheduler._running)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(leave())
+    gate.set()  # the thread now finishes for a loop that is gone
+    asyncio.run(scheduler.aclose())
+    assert not scheduler._thread.is_alive()

@@ -92,7 +92,7 @@ class Scheduler:
     """Awaitable access to an engine that lives in a thread of its own.
 
     Args:
-        engine: a ready engine, or None when `load` will bring one.
+        engine: a ready engine; `load` makes one in the thread instead.
         limit: how many calls may wait for the device at once.
     """
 
@@ -106,6 +106,26 @@ class Scheduler:
         self._thread: threading.Thread | None = None
         self._closed = False
 
+    @classmethod
+    async def load(cls, factory: Callable[[], Engine], *, limit: int = 64) -> Scheduler:
+        """A scheduler whose engine ``factory`` made in the device thread, so that the event loop never waited for it.
+
+        A cancelled load is not waited for: its thread ends by itself when the factory returns.
+
+        Raises:
+            ModelError: whatever the factory raised; no thread stays behind.
+        """
+        scheduler = cls(limit=limit)
+        try:
+            scheduler._engine = await scheduler._submit(_Priority.LOAD, lambda _stop: factory())
+        except asyncio.CancelledError:
+            scheduler._close()
+            raise
+        except BaseException:
+            await scheduler.aclose()
+            raise
+        return scheduler
+
     @property
     def engine(self) -> Engine:
         """The loaded engine.
@@ -118,23 +138,9 @@ class Scheduler:
         return self._engine
 
     @property
-    def ready(self) -> bool:
-        """Whether there is an engine to ask."""
-        return self._engine is not None
-
-    @property
     def waiting(self) -> int:
         """How many calls wait for the device, the running one not counted."""
         return len(self._heap)
-
-    async def load(self, factory: Callable[[], Engine]) -> Engine:
-        """Run ``factory`` in the device thread and keep the engine that it gives.
-
-        Raises:
-            ModelError: what the factory raised; `load` may be tried again.
-        """
-        self._engine = await self._submit(_Priority.LOAD, lambda _stop: factory())
-        return self._engine
 
     async def answer(
         self,
@@ -151,7 +157,7 @@ class Scheduler:
             cancelled: asked in the device thread between two tokens, so it must be safe to call there.
 
         Raises:
-            ForwardPassError: as `Engine.answer`; ModelLoadingError while there is no engine, ModelError when too many wait.
+            ForwardPassError: as `Engine.answer`; ModelError when too many wait.
         """
         engine = self.engine
         stream = _LatestText(on_text) if on_text else None
@@ -176,6 +182,11 @@ class Scheduler:
 
     async def aclose(self) -> None:
         """Stop what runs (between two tokens), refuse what waits, and join the thread. May be called twice."""
+        self._close()
+        if self._thread is not None:
+            await _join(self._thread)
+
+    def _close(self) -> None:
         with self._wake:
             self._closed = True
             waiting, self._heap = self._heap, []
@@ -184,8 +195,6 @@ class Scheduler:
             self._wake.notify_all()
         for work in waiting:
             work.fail(AnswerCancelledError("The bot is shutting down."))
-        if self._thread is not None:
-            await _join(self._thread)
 
     async def _submit(self, priority: _Priority, call: Callable[[Stop], T]) -> T:
         work = _Work((priority, next(self._order)), call)

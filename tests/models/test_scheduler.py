@@ -125,21 +125,38 @@ async def test_bounded():
 
 
 async def test_loads_in_the_device_thread():
-    scheduler = Scheduler()
-    with pytest.raises(ModelLoadingError):
-        await scheduler.answer(Job("x"))
     where = []
 
     def factory():
         where.append(threading.current_thread().name)
         return FakeEngine()
 
-    with pytest.raises(ZeroDivisionError):
-        await scheduler.load(lambda: 1 / 0)
-    await scheduler.load(factory)
+    scheduler = await Scheduler.load(factory)
     assert where == ["forward-pass-device"]
     assert (await scheduler.answer(Job("x"))).text
     await scheduler.aclose()
+
+
+async def test_failed_load_leaves_no_thread():
+    with pytest.raises(ZeroDivisionError):
+        await Scheduler.load(lambda: 1 / 0)
+    assert not [t for t in threading.enumerate() if t.name == "forward-pass-device"]
+
+
+async def test_cancelled_load_ends_its_thread():
+    gate = threading.Event()
+    task = asyncio.create_task(Scheduler.load(lambda: gate.wait() and FakeEngine()))
+    await until(lambda: [t for t in threading.enumerate() if t.name == "forward-pass-device"])
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.set()
+    await until(lambda: not [t for t in threading.enumerate() if t.name == "forward-pass-device"])
+
+
+async def test_no_engine_yet():
+    with pytest.raises(ModelLoadingError):
+        await Scheduler().answer(Job("x"))
 
 
 async def test_close_refuses_what_waits_and_stops_what_runs(scheduler):

@@ -2,7 +2,8 @@
 
 ForwardPassError
 ├── ModelError, QuestionError, AnswerCancelledError …   see models.errors
-├── ConfigError                a key, its value and what is allowed
+├── ConfigError                a key, its value and what is allowed; tells all problems at once
+├── StorageError               the database cannot be opened, read or written
 ├── QueueError
 │   ├── QueueFullError         refused at once, nothing is queued
 │   ├── AlreadyAskingError     this user's earlier question is not answered yet
@@ -64,19 +65,33 @@ __all__ = [
     "RunExpiredError",
     "RunOfAnotherModelError",
     "ShuttingDownError",
+    "StorageError",
     "TraceMismatchError",
     "UnsupportedArchitectureError",
 ]
 
 
 class ConfigError(ForwardPassError):
-    """A setting is wrong: which key, what stands there, what is allowed."""
+    """A setting is wrong: which key, what stands there, what is allowed.
 
-    def __init__(self, key: str, value: object, allowed: str) -> None:
-        super().__init__(f"config: `{key}` is {value!r}.", hint=f"Allowed: {allowed}.")
+    ``problems`` holds a sentence for each wrong setting when several are told at once; key, value and allowed are of the first.
+    """
+
+    def __init__(self, key: str, value: object, allowed: str, *, problems: tuple[str, ...] = ()) -> None:
+        self.problems = problems or (f"`{key}` is {value!r}. Allowed: {allowed}.",)
+        if len(self.problems) == 1:
+            super().__init__(f"config: {self.problems[0]}")
+        else:
+            super().__init__("\n- ".join((f"config: {len(self.problems)} settings are wrong:", *self.problems)))
         self.key = key
         self.value = value
         self.allowed = allowed
+
+
+class StorageError(ForwardPassError):
+    """The database cannot be opened, read or written."""
+
+    hint = "Look at `storage.url` in config.yaml, the free space and the rights of that file and its folder."
 
 
 class QueueError(ForwardPassError):

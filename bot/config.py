@@ -1,0 +1,297 @@
+"""The settings: what they are called, what is allowed, and where they come from.
+
+Weakest first: the defaults here, config.yaml, environment variables ``FORWARDPASS_<SECTION>__<KEY>`` (such as
+``FORWARDPASS_SAMPLING__TOP_K=40``; mappings as YAML), and the overrides of the command line. The bot token is no setting:
+`read_token` takes it from ``FORWARDPASS_TOKEN`` or from the file that ``discord.token_file`` names. Knows no Discord, no model.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import platformdirs
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from bot.config_reading import (
+    Problem,
+    Settings,
+    allowed_words,
+    environment_settings,
+    read_text,
+    read_yaml,
+    report,
+    sections_of,
+    settle,
+    value_problems,
+)
+from bot.errors import ConfigError, ForwardPassError, MissingTokenError
+from models.types import ModelConfig, PromptConfig, Sampling
+
+logger = logging.getLogger(__name__)
+
+InnerVoice = Literal["thread", "button", "off"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+FILE_NAME = "config.yaml"
+FILE_VARIABLE = "FORWARDPASS_CONFIG"
+TOKEN_VARIABLE = "FORWARDPASS_TOKEN"  # noqa: S105 (a name, not a token)
+
+
+def _off(value: object) -> object:
+    """YAML reads a bare `off` as false; here it is a word."""
+    return "off" if value is False else value
+
+
+def _channel_modes(value: object) -> object:
+    """Channel ids may be written without quotes, and `off` too."""
+    if not isinstance(value, Mapping):
+        return value
+    return {str(k) if type(k) is int else k: _off(v) for k, v in value.items()}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LensConfig(_Section):
+    """What the second pass keeps."""
+
+    top_k: int = Field(10, ge=1, le=50, description="candidates kept at each depth of each answer token")
+
+
+class DiscordConfig(_Section):
+    """How the bot behaves in Discord."""
+
+    token_file: str | None = Field(
+        None, min_length=1, description="file that holds the bot token, relative to this file; FORWARDPASS_TOKEN comes first"
+    )
+    inner_voice: Annotated[InnerVoice, BeforeValidator(_off)] = Field(
+        "thread", description="where the inner voice is told: in a thread, behind a button on the answer, or nowhere"
+    )
+    channels: Annotated[
+        dict[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")], InnerVoice], BeforeValidator(_channel_modes)
+    ] = Field(
+        default_factory=dict,
+        description="another mode for single channels, by channel id",
+        json_schema_extra={"allowed": "numeric channel ids, each with thread, button or off"},
+    )
+    button_beside_thread: bool = Field(False, description="keep the 💭 Inner voice button on the answer next to the thread too")
+    message_content: bool = Field(
+        False, description="ask Discord for the privileged Message Content intent; mentions, replies and DMs work without it"
+    )
+    history_turns: int = Field(
+        6, ge=0, le=50, description="earlier messages of a reply chain (questions and answers) that are put into the prompt"
+    )
+    stream_after_seconds: float = Field(1.5, ge=0, le=60, description="an answer that takes longer than this is streamed")
+    edit_interval_seconds: float = Field(1.2, ge=0, le=60, description="time between two edits of a streamed answer")
+
+
+class ThreadsConfig(_Section):
+    """The inner voice's threads."""
+
+    auto_archive: bool = Field(True, description="collapse the thread again after the last write")
+    archive_minutes: Literal[60, 1440, 4320, 10080] = Field(60, description="Discord collapses a quiet thread after this long")
+
+
+class QueueConfig(_Section):
+    """Who waits, and how long the line may get."""
+
+    max_waiting: int = Field(16, ge=0, le=10_000, description="questions that may wait; one more is refused at once")
+    per_user: int = Field(1, ge=1, le=5, description="questions that one user may have in flight")
+
+
+class StorageConfig(_Section):
+    """Where runs are kept, and for how long."""
+
+    url: str | None = Field(
+        None,
+        pattern=r"^(sqlite(\+aiosqlite)?|postgresql(\+\w+)?)://",
+        repr=False,  # may hold a password
+        description="SQLAlchemy URL of the database; an SQLite file in the user's data folder when empty",
+        json_schema_extra={"allowed": "sqlite+aiosqlite:///path/of/file or postgresql+asyncpg://user@host/name, or empty"},
+    )
+    keep_days: int = Field(30, ge=1, le=3650, description="days after which a run (question, answer, trace) is deleted")
+
+    def resolved_url(self) -> str:
+        """The URL that is really used."""
+        if self.url is not None:
+            return self.url
+        return f"sqlite+aiosqlite:///{Path(platformdirs.user_data_dir('forward-pass')) / 'forward-pass.sqlite3'}"
+
+
+class LogConfig(_Section):
+    """What is logged; the text of messages never is."""
+
+    level: LogLevel = Field("INFO", description="least serious level that is logged")
+    json_lines: bool = Field(False, description="one JSON object a line instead of readable text")
+
+
+class Config(_Section):
+    """All settings. Frozen: a changed setting takes effect at the next start."""
+
+    model: ModelConfig = Field(default_factory=ModelConfig, description="which model, and where it runs")
+    prompt: PromptConfig = Field(default_factory=PromptConfig, description="how a question becomes a prompt")
+    sampling: Sampling = Field(default_factory=Sampling, description="how the next token is drawn")
+    lens: LensConfig = Field(default_factory=LensConfig, description="what the second pass keeps")
+    discord: DiscordConfig = Field(default_factory=DiscordConfig, description="how the bot behaves in Discord")
+    threads: ThreadsConfig = Field(default_factory=ThreadsConfig, description="the inner voice's threads")
+    queue: QueueConfig = Field(default_factory=QueueConfig, description="who waits, and how long the line may get")
+    storage: StorageConfig = Field(default_factory=StorageConfig, description="where runs are kept, and for how long")
+    log: LogConfig = Field(default_factory=LogConfig, description="what is logged")
+
+
+def load_config(
+    path: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Config:
+    """Read the settings.
+
+    Args:
+        path: the settings file; without one ``$FORWARDPASS_CONFIG``, then ``./config.yaml`` if there is one, then the defaults.
+        overrides: settings of the command line, under dotted keys (``{"model.id": "default"}``) or nested in sections.
+        environ: the environment.
+
+    Raises:
+        ConfigError: with every problem at once.
+    """
+    file = _settings_file(path, environ)
+    from_environment, origins = environment_settings(environ, Config)
+    sources: list[tuple[object, str]] = [
+        (_from_file(file) if file else None, file.name if file else FILE_NAME),
+        (from_environment, "environment"),
+        (_nested(overrides or {}), "command line"),
+    ]
+    merged: Settings = {}
+    problems: list[Problem] = []
+    for data, name in sources:
+        settings, found = settle(data, Config, name)
+        problems += found
+        for section, values in settings.items():
+            merged.setdefault(section, {}).update(values)
+    config, found = _validated(merged, origins)
+    report(problems + found)
+    return config
+
+
+def _validated(settings: Settings, origins: Mapping[str, str]) -> tuple[Config, list[Problem]]:
+    try:
+        return Config.model_validate(settings), []
+    except ValidationError as error:
+        return Config(), value_problems(error, settings, Config, origins)
+
+
+def _settings_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(FILE_VARIABLE)
+    if path is None and not named:
+        default = Path(FILE_NAME)
+        return default if default.is_file() else None
+    file = _expanded(path if path is not None else str(named))
+    if not file.is_file():
+        key = "config file" if path is not None else FILE_VARIABLE
+        hint = f"there is no settings file {file}. Copy config.yaml of the repository there, or name another file."
+        raise ConfigError(key, str(file), "a YAML file that exists", problems=(hint,))
+    return file
+
+
+def _expanded(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # `~someone` who has no home here: then it is a name like any other
+        return Path(path)
+
+
+def _from_file(file: Path) -> object:
+    data = read_yaml(read_text(file), file.name)
+    section = data.get("discord") if isinstance(data, dict) else None
+    name = section.get("token_file") if isinstance(section, dict) else None
+    if isinstance(section, dict) and isinstance(name, str) and name:
+        section["token_file"] = str(file.absolute().parent / _expanded(name))
+    return data
+
+
+def _nested(overrides: Mapping[str, object]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in overrides.items():
+        section, dot, name = key.partition(".")
+        if dot:
+            nested.setdefault(section, {})[name] = value
+        elif isinstance(value, Mapping):
+            nested.setdefault(section, {}).update(value)
+        else:
+            nested[section] = value
+    return nested
+
+
+def read_token(config: Config, environ: Mapping[str, str] = os.environ) -> str:
+    """The bot token: ``FORWARDPASS_TOKEN``, else the file that ``discord.token_file`` names.
+
+    Raises:
+        MissingTokenError: there is neither, or it is empty.
+    """
+    token = environ.get(TOKEN_VARIABLE, "").strip()
+    if token:
+        return token
+    if config.discord.token_file is None:
+        raise MissingTokenError("I have no bot token.")
+    file = _expanded(config.discord.token_file)
+    try:
+        token = file.read_text(encoding="utf-8-sig").strip()
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise MissingTokenError(f"The token file {file} cannot be read: {error.strerror}.") from error
+    except ValueError:
+        # `from None`: that error quotes the bytes.
+        raise MissingTokenError(f"The token file {file} is not a text file.") from None
+    if not token:
+        raise MissingTokenError(f"The token file {file} is empty.")
+    if os.name == "posix" and mode & 0o004:
+        logger.warning("the token file %s can be read by everyone on this machine; run: chmod 600 %s", file, file)
+    return token
+
+
+class Setting(NamedTuple):
+    """One line of the settings table."""
+
+    key: str
+    default: str
+    allowed: str
+    description: str
+
+
+def settings_table() -> list[Setting]:
+    """Every setting as text, in the order of config.yaml; the README and `--help` are made from it."""
+    return [
+        Setting(
+            f"{section}.{key}",
+            yaml.safe_dump(info.get_default(call_default_factory=True), default_flow_style=True).split("\n")[0],
+            allowed_words(info),
+            info.description or "",
+        )
+        for section, fields in sections_of(Config).items()
+        for key, info in fields.items()
+    ]
+
+
+def check_layout() -> None:
+    """Refuse to start when another package of the same name has come between: the three have very common names.
+
+    Raises:
+        ForwardPassError: `bot`, `cogs` and `models` do not lie under one parent.
+    """
+    parents = {}
+    for name in ("bot", "cogs", "models"):
+        spec = importlib.util.find_spec(name)
+        parents[name] = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+    if None in parents.values() or len(set(parents.values())) != 1:
+        where = ", ".join(f"{name} in {parent or 'no place'}" for name, parent in parents.items())
+        raise ForwardPassError(
+            f"Another package has taken a name of mine: {where}.",
+            hint="Install Forward Pass into a virtual environment of its own.",
+        )

@@ -1,0 +1,32 @@
+"""The front door: ``forwardpass`` and ``python -m bot``. Only turns errors into sentences and exit codes; see `bot.cli`."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+from bot.errors import ForwardPassError
+
+
+def main() -> None:
+    """Run the command line. An error of our own tree ends in a sentence and exit code 1, never in a traceback."""
+    from bot.cli import cli
+
+    try:
+        cli()
+    except ForwardPassError as error:
+        Console(stderr=True).print(f"[bold red]✗[/] {_plain(error.message)}", highlight=False)
+        if error.hint:
+            Console(stderr=True).print(f"  {_plain(error.hint)}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The composition root: a config goes in, an `App` comes out, everything is closed on the way back. Nothing here is global."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bot.config import Config
+from bot.model_host import EngineFactory, ModelHost
+from bot.services.ask import AskService
+from bot.services.line import WaitingLine
+from bot.services.voice import VoiceService
+from bot.storage.database import Database
+from bot.storage.runs import CommandSyncStore, RunStore
+
+
+class Tasks:
+    """The background work of the bot: owned, so that none outlives the app.
+
+    Attributes:
+        context: the context that new tasks run in; None is a copy of the caller's. The local Discord sets it, so that the
+            simulation's own bookkeeping of who started what does not wait for an answer before it shows anything.
+    """
+
+    def __init__(self) -> None:
+        self.context: contextvars.Context | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start work that nobody awaits."""
+        context = self.context.copy() if self.context is not None else None
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def aclose(self) -> None:
+        """Cancel what runs and wait for it."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that the Discord side may call."""
+
+    config: Config
+    model: ModelHost
+    asks: AskService
+    voices: VoiceService
+    synced_commands: CommandSyncStore
+    tasks: Tasks
+
+
+@asynccontextmanager
+async def open_app(config: Config, *, engine_factory: EngineFactory | None = None) -> AsyncIterator[App]:
+    """Open the database and build the services. The model starts to load when `App.model.start` is called.
+
+    Args:
+        config: the validated configuration.
+        engine_factory: makes the engine on the model's thread; the configured transformers model when None.
+
+    Raises:
+        ForwardPassError: the database cannot be opened.
+    """
+    tasks = Tasks()
+    model = ModelHost(engine_factory or _configured_engine(config))
+    async with Database.open(config.storage.resolved_url()) as database:
+        runs = RunStore(database, keep_days=config.storage.keep_days)
+        await runs.purge_expired()
+        line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user)
+        asks = AskService(
+            runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns
+        )
+        voices = VoiceService(runs=runs, model=model, top_k=config.lens.top_k)
+        app = App(config, model, asks, voices, CommandSyncStore(database), tasks)
+        try:
+            yield app
+        finally:
+            asks.close()
+            await tasks.aclose()
+            await model.aclose()
+
+
+def _configured_engine(config: Config) -> EngineFactory:
+    def make() -> Any:
+        # Imported on the model's thread: torch takes seconds, and Discord is answered meanwhile.
+        from models.engine import load
+
+        return load(config.model, prompt=config.prompt)
+
+    return make

@@ -1,0 +1,139 @@
+"""The commands of ``forwardpass``: options are parsed here, the work is done elsewhere, heavy imports wait until needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.config import Config
+
+cli = typer.Typer(
+    name="forwardpass",
+    help="Forward Pass: the Discord bot whose inner voice you can read.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+model_cli = typer.Typer(help="The default model's weights.", no_args_is_help=True)
+cli.add_typer(model_cli, name="model")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The config file; ./config.yaml when there is one.", show_default=False)
+]
+StyleOption = Annotated[
+    Literal["chat", "story"] | None, typer.Option("--style", help="How the question becomes a prompt.", show_default=False)
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Same seed, same answer.", show_default=False)]
+TemperatureOption = Annotated[
+    float | None, typer.Option("--temperature", min=0.0, max=2.0, help="0 is greedy.", show_default=False)
+]
+TokensOption = Annotated[
+    int | None, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer, in tokens.", show_default=False)
+]
+
+
+@cli.command()
+def run(
+    config: ConfigOption = None,
+    sync: Annotated[bool, typer.Option("--sync", help="Send the slash commands even if they did not change.")] = False,
+) -> None:
+    """Run the bot in Discord. The token comes from FORWARDPASS_TOKEN or from the file that the config names."""
+    from bot.cli.service import run_bot
+
+    run_bot(_config(config), sync=sync)
+
+
+@cli.command()
+def demo(
+    config: ConfigOption = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 0,
+) -> None:
+    """Run the real bot in a local Discord in your browser: no token, no network."""
+    from bot.cli.demo import run_demo
+
+    run_demo(_config(config), browser=browser, port=port)
+
+
+@cli.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="For example: How many eyes does my foot have?")],
+    config: ConfigOption = None,
+    style: StyleOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
+    max_new_tokens: TokensOption = None,
+) -> None:
+    """Ask one question in the terminal: the answer, its inner voice, a small map of the depths."""
+    from bot.cli.terminal import ask_once
+
+    settings = _sampled(_config(config), temperature, seed, max_new_tokens)
+    ask_once(settings, question, style=style, as_json=as_json)
+
+
+@cli.command()
+def chat(
+    config: ConfigOption = None,
+    style: StyleOption = None,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
+    max_new_tokens: TokensOption = None,
+) -> None:
+    """Talk in the terminal; each answer comes with its inner voice. An empty line or Ctrl-D ends it."""
+    from bot.cli.terminal import chat_loop
+
+    chat_loop(_sampled(_config(config), temperature, seed, max_new_tokens), style=style)
+
+
+@cli.command("check-config")
+def check_config(config: ConfigOption = None) -> None:
+    """Read the config and say what is wrong with it, or what it comes to."""
+    from bot.cli.service import show_config
+
+    show_config(_config(config))
+
+
+@cli.command()
+def invite(
+    application_id: Annotated[int, typer.Argument(help="The application id, from the developer portal's General Information.")],
+) -> None:
+    """Print the link with which a server's admin adds the bot."""
+    from bot.client import invite_url
+
+    typer.echo(invite_url(application_id))
+
+
+@model_cli.command("pull")
+def model_pull(
+    config: ConfigOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch and convert again.")] = False,
+) -> None:
+    """Download the default model once (about 93 MB) and convert it, so that later starts take a second or two."""
+    from bot.cli.weights import pull
+
+    pull(_config(config), force=force)
+
+
+@model_cli.command("path")
+def model_path(config: ConfigOption = None) -> None:
+    """Print where the default model lies."""
+    from bot.cli.weights import folder
+
+    typer.echo(folder(_config(config)))
+
+
+def _config(path: Path | None) -> Config:
+    from bot.config import check_layout, load_config
+
+    check_layout()
+    return load_config(path)
+
+
+def _sampled(config: Config, temperature: float | None, seed: int | None, max_new_tokens: int | None) -> Config:
+    given = {"temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return config.model_copy(update={"sampling": config.sampling.model_copy(update=changes)}) if changes else config

@@ -1,0 +1,144 @@
+"""``forwardpass demo``: the real bot in a simulated Discord, shown in the browser. No token, no network.
+
+simcord stands in for Discord behind discord.py's own machinery; its preview serves one channel on loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import importlib.util
+import logging
+import tempfile
+import webbrowser
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from bot import log as logs
+from bot.app import App, open_app
+from bot.client import create_bot
+from bot.config import Config
+from bot.errors import ForwardPassError
+from bot.model_host import EngineFactory
+from models.types import Job, Sampling
+
+if TYPE_CHECKING:
+    import simcord
+
+log = logging.getLogger(__name__)
+
+GUILD, CHANNEL, VISITOR = "Forward Pass", "ask-me", "you"
+# The preview waits for the bot's own tasks before it shows anything. Answers run outside of that (see `Tasks.context`), so
+# this bounds single callbacks only; it is far above the slowest.
+SETTLE_SECONDS = 600.0
+REFRESH_SECONDS = 0.25
+WARM_UP = Job("Are you awake?", sampling=Sampling(max_new_tokens=4))
+
+
+def run_demo(config: Config, *, browser: bool, port: int) -> None:
+    """Serve until the page is ended or Ctrl-C.
+
+    Raises:
+        ForwardPassError: the demo extra is missing, the model is not pulled, or the port is taken.
+    """
+    if importlib.util.find_spec("simcord") is None or importlib.util.find_spec("PIL") is None:
+        raise ForwardPassError("The local Discord needs the `demo` extra.", hint='Run `pip install "forward-pass[demo]"`.')
+    logs.setup(config.log.model_copy(update={"level": "WARNING"}))
+    console = Console()
+    asyncio.run(_serve(config, console, browser, port))
+
+
+async def _serve(config: Config, console: Console, browser: bool, port: int) -> None:
+    with console.status("loading the model…") as status:
+        async with local_discord(config, port=port, say=lambda text: status.update(f"{text}…")) as preview:
+            status.stop()
+            console.print(f"\n  [bold green]The local Discord is open:[/] {preview.url}\n", soft_wrap=True, highlight=False)
+            console.print(f"  Write in #{CHANNEL}:  @Forward Pass How many eyes does my foot have?")
+            console.print("  or choose /ask, then press 💭 Inner voice under the answer. Ctrl-C ends it.\n")
+            if browser:
+                await asyncio.to_thread(webbrowser.open, preview.url)
+            await preview.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def local_discord(
+    config: Config,
+    *,
+    port: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+    engine_factory: EngineFactory | None = None,
+) -> AsyncIterator[Any]:
+    """The preview of a simulated server with the bot, one channel and one visitor, model warm.
+
+    Raises:
+        ForwardPassError: the model cannot be loaded, or the page cannot be served.
+    """
+    import simcord
+
+    with tempfile.TemporaryDirectory(prefix="forward-pass-demo-") as folder:
+        async with open_app(_for_demo(config, Path(folder)), engine_factory=engine_factory) as app:
+            await _wake(app, say)
+            say("opening the local Discord")
+            bot = create_bot(app, shard_count=1)
+            async with simcord.run(bot, settle_timeout=SETTLE_SECONDS, check_errors=False) as env:
+                # From here on answers run outside of the simulation's bookkeeping, and the page shows them while they grow.
+                app.tasks.context = contextvars.copy_context()
+                channel, visitor = _world(env)
+                try:
+                    async with env.preview(channel, viewers=[visitor], layout="channel", port=port) as preview:
+                        async with _live(env, preview):
+                            yield preview
+                except simcord.SetupError as error:
+                    raise ForwardPassError(f"The page cannot be served: {error}.", hint="Try another --port.") from error
+
+
+def _for_demo(config: Config, folder: Path) -> Config:
+    """The user's config, with a throw-away database, and the button, since the page shows one channel and opens no threads."""
+    storage = config.storage.model_copy(update={"url": f"sqlite+aiosqlite:///{folder / 'demo.sqlite3'}"})
+    discord = config.discord.model_copy(update={"button_beside_thread": True})
+    return config.model_copy(update={"storage": storage, "discord": discord})
+
+
+async def _wake(app: App, say: Callable[[str], None]) -> None:
+    """Load, then think once: the first pass of a process is the slowest, and a visitor should not wait for it."""
+    say("loading the model")
+    info = await app.model.start()
+    say(f"warming up {info.name} on {info.device}")
+    answer = await app.model.answer(WARM_UP)
+    if info.inner_voice is None and answer.answer_ids:
+        await app.model.trace(answer, k=app.config.lens.top_k)
+
+
+def _world(env: simcord.Env) -> tuple[Any, Any]:
+    guild = env.create_guild(GUILD)
+    channel = guild.create_text_channel(CHANNEL, topic="Mention me with a trick question, or use /ask.")
+    return channel, guild.add_member(env.create_user(VISITOR))
+
+
+@contextlib.asynccontextmanager
+async def _live(env: simcord.Env, preview: Any) -> AsyncIterator[None]:
+    """Show the page anew whenever the bot has done something, so that answers are seen to stream in."""
+    import simcord
+
+    async def refresh() -> None:
+        seen = -1
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            requests = len(env.http_requests)
+            if requests == seen:
+                continue
+            # An action of the visitor's is under way: it shows the page itself, and this looks again in a moment.
+            with contextlib.suppress(simcord.SetupError):
+                await preview.refresh()
+                seen = requests
+
+    task = asyncio.create_task(refresh(), name="refresh the page")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

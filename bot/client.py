@@ -1,0 +1,115 @@
+"""The Discord client: intents, extensions, command sync, presence. Knows neither models nor storage but through `App`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+import discord
+from discord.ext import commands
+
+from bot.app import App
+from bot.errors import ForwardPassError
+from bot.log import log_unexpected
+from bot.ui.views import InnerVoiceButton
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.about", "cogs.recovery")
+
+
+class ForwardPassBot(commands.AutoShardedBot):
+    """discord.py's bot with the app at hand."""
+
+    def __init__(self, app: App, *, sync: bool = False, shard_count: int | None = None) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=intents(message_content=app.config.discord.message_content),
+            # Left out, Discord would ping everyone that an answer happens to name.
+            allowed_mentions=discord.AllowedMentions(everyone=False, roles=False, users=False, replied_user=True),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            shard_count=shard_count,
+        )
+        self.app = app
+        self._sync = sync
+
+    async def setup_hook(self) -> None:
+        """Before the gateway opens: cogs, persistent buttons, command sync."""
+        for extension in EXTENSIONS:
+            await self.load_extension(extension)
+        self.add_dynamic_items(InnerVoiceButton)
+        await self._sync_commands()
+        self.app.tasks.spawn(self._announce(), "presence")
+
+    async def on_message(self, message: discord.Message, /) -> None:
+        """Overridden: mentions are questions here, never prefix commands. `cogs.ask` listens by itself."""
+
+    async def _sync_commands(self) -> None:
+        """Send the commands to Discord when they changed: the daily quota is small, so never blindly."""
+        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
+        digest = hashlib.sha256(json.dumps(payload, sort_keys=True, default=str).encode()).hexdigest()
+        scope = f"global:{self.application_id}"
+        if not self._sync and await self.app.synced_commands.get(scope) == digest:
+            return
+        await self.tree.sync()
+        await self.app.synced_commands.put(scope, digest)
+        log.info("sent %d commands to Discord", len(payload))
+
+    async def _announce(self) -> None:
+        """Say in the presence whether the model is awake."""
+        await self.wait_until_ready()
+        if self.app.model.info is None:
+            await self._presence(discord.Status.idle, "waking up: loading my weights…")
+        try:
+            info = await self.app.model.ready()
+        except ForwardPassError:
+            await self._presence(discord.Status.dnd, "could not wake up; my host's log says why")
+        else:
+            await self._presence(discord.Status.online, f"thinking with {info.name}")
+
+    async def _presence(self, status: discord.Status, text: str) -> None:
+        try:
+            await self.change_presence(status=status, activity=discord.CustomActivity(text[:128]))
+        except (discord.DiscordException, ConnectionError) as error:
+            log_unexpected(log, error)
+
+
+def intents(*, message_content: bool) -> discord.Intents:
+    """What the bot listens to. Without the privileged intent it still gets DMs, mentions and its own messages."""
+    wanted = discord.Intents.none()
+    wanted.guilds = True
+    wanted.guild_messages = True
+    wanted.dm_messages = True
+    wanted.message_content = message_content
+    return wanted
+
+
+# What a server has to grant; `forwardpass invite` prints the link. Each is used: see docs/SELF_HOSTING.md.
+PERMISSIONS = discord.Permissions(
+    view_channel=True,
+    send_messages=True,
+    send_messages_in_threads=True,
+    create_public_threads=True,
+    attach_files=True,
+    read_message_history=True,
+    manage_threads=False,
+)
+
+
+def invite_url(application_id: int) -> str:
+    """The link with which a server's admin adds the bot."""
+    return discord.utils.oauth_url(application_id, permissions=PERMISSIONS, scopes=("bot", "applications.commands"))
+
+
+def create_bot(app: App, *, sync: bool = False, shard_count: int | None = None) -> ForwardPassBot:
+    """The client for an open app.
+
+    Args:
+        app: from `bot.app.open_app`.
+        sync: send the commands even when they did not change.
+        shard_count: None lets Discord say how many; a simulation, which cannot, passes 1.
+    """
+    return ForwardPassBot(app, sync=sync, shard_count=shard_count)

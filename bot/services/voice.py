@@ -1,0 +1,88 @@
+"""The inner voice of a stored run: trace, monologue and heat map, made once and kept. Knows no Discord and no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from bot.errors import NoInnerVoiceError, RunOfAnotherModelError
+from bot.render.heatmap import alt_text, heatmap_png
+from bot.services.ask import Model
+from bot.services.monologue import Line, tell, verify
+from bot.storage.runs import Run, RunStore
+from models.trace import Trace
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerVoice:
+    """What stands in the thread: verified lines and the picture."""
+
+    run: Run
+    trace: Trace = field(repr=False)
+    lines: tuple[Line, ...] = field(repr=False)
+    heatmap: bytes = field(repr=False)
+    alt: str = field(repr=False)
+
+
+class VoiceService:
+    """Reads the second pass of a run and tells it."""
+
+    def __init__(self, *, runs: RunStore, model: Model, top_k: int) -> None:
+        self._runs = runs
+        self._model = model
+        self._top_k = top_k
+        self._running: dict[str, asyncio.Task[Trace]] = {}
+
+    async def of(self, run_id: str, *, locale: str | None = None) -> InnerVoice:
+        """The inner voice of a run, from the stored trace or from a new second pass.
+
+        Raises:
+            RunExpiredError: the run is not stored any more.
+            RunOfAnotherModelError: its trace was not kept, and the model is another by now.
+            NoInnerVoiceError: the run has no answer, or not one word of its monologue holds.
+            ModelError: the second pass failed.
+        """
+        run = await self._runs.get(run_id)
+        trace = await self._trace(run)
+        if trace.length == 0:
+            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
+        lines = verify(tell(trace, locale or run.locale), trace)
+        picture = await asyncio.to_thread(heatmap_png, trace)
+        return InnerVoice(run, trace, lines, picture, alt_text(trace))
+
+    async def told(self, run_id: str, thread_id: int | None) -> None:
+        """The inner voice stands where people can read it."""
+        if thread_id is not None:
+            await self._runs.set_thread(run_id, thread_id)
+        await self._runs.mark(run_id, "told")
+
+    async def _trace(self, run: Run) -> Trace:
+        stored = await self._runs.load_trace(run.id)
+        if stored is not None:
+            return stored
+        # Two people may press the button at once: the pass runs once, and one of them leaving does not stop it for the other.
+        task = self._running.get(run.id)
+        if task is None:
+            task = self._running[run.id] = asyncio.create_task(self._second_pass(run))
+            task.add_done_callback(lambda done: self._finished(run.id, done))
+        return await asyncio.shield(task)
+
+    def _finished(self, run_id: str, task: asyncio.Task[Trace]) -> None:
+        self._running.pop(run_id, None)
+        if not task.cancelled():
+            task.exception()  # seen, also when whoever pressed the button has left
+
+    async def _second_pass(self, run: Run) -> Trace:
+        if run.state not in ("answered", "told"):
+            raise NoInnerVoiceError("That question was never answered.", request_id=run.id)
+        info = await self._model.ready()
+        if (run.model_id, run.revision) != (info.id, info.revision):
+            raise RunOfAnotherModelError(f"That was {run.model_id}, and I am {info.name} by now.", request_id=run.id)
+        answer = await self._runs.load_answer(run.id)
+        trace = await self._model.trace(answer, k=self._top_k)
+        await self._runs.save_trace(run.id, trace)
+        log.info("run %s: second pass over %d tokens", run.id, trace.length)
+        return trace

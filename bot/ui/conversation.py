@@ -1,0 +1,192 @@
+"""One question in Discord from beginning to end: ask, write the answer, open the inner voice.
+
+Every path ends in something that the asker can see. Knows no model; the services do the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import discord
+
+from bot.config import Config
+from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError
+from bot.log import log_unexpected
+from bot.services.ask import Answered, AskRequest, AskService
+from bot.services.voice import VoiceService
+from bot.storage.runs import Run
+from bot.ui.replies import AnswerWriter, Surface, escape, footer
+from bot.ui.threads import Placement, open_thread, write_voice
+from bot.ui.views import voice_view
+
+log = logging.getLogger(__name__)
+_RETRY_DELAYS = (1.0, 3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a question was asked, and where its inner voice goes."""
+
+    surface: Surface
+    voice: Placement
+    typing_in: discord.abc.Messageable | None
+    asker: discord.abc.User
+    heading: str = ""
+    """Goes above the answer: a slash command does not show what was asked."""
+
+
+class _Listener:
+    """Turns what the ask service reports into something to read."""
+
+    def __init__(self, writer: AnswerWriter, heading: str) -> None:
+        self._writer = writer
+        self._heading = heading
+
+    def loading(self) -> None:
+        self._writer.notice(f"{self._heading}⏳ I am still waking up: my weights are being loaded. Your question waits for me.")
+
+    def queued(self, position: int) -> None:
+        ahead = "You are next" if position == 1 else f"You are number {position} in the queue"
+        self._writer.notice(f"{self._heading}⏳ {ahead}.")
+
+    def text(self, so_far: str) -> None:
+        self._writer.text(self._heading + so_far if so_far.strip() else "")
+
+
+class Conversation:
+    """Leads questions through the services and shows what comes."""
+
+    def __init__(self, config: Config, asks: AskService, voices: VoiceService) -> None:
+        self._config = config
+        self._asks = asks
+        self._voices = voices
+
+    async def lead(self, request: AskRequest, place: Place, *, resume: Run | None = None) -> None:
+        """Ask, show the answer, open the inner voice; or show what went wrong."""
+        settings = self._config.discord
+        writer = AnswerWriter(place.surface, stream_after=settings.stream_after_seconds, interval=settings.edit_interval_seconds)
+        try:
+            async with _typing(place.typing_in):
+                answered = await self._asks.ask(request, _Listener(writer, place.heading), resume=resume)
+        except AnswerCancelledError:
+            await writer.discard()
+        except ForwardPassError as error:
+            await self._finish(writer, f"{place.heading}⚠️ {error.for_user()}", None, place)
+        except Exception as error:
+            await self._finish(writer, place.heading + unexpected(error), None, place)
+        else:
+            await self._show(answered, writer, place)
+
+    async def _show(self, answered: Answered, writer: AnswerWriter, place: Place) -> None:
+        run_id = answered.run.id
+        readable = answered.info.inner_voice is None and bool(answered.answer.answer_ids)
+        mode = place.voice.mode if readable else "off"
+        button = mode == "button" or (mode == "thread" and self._config.discord.button_beside_thread)
+        text = place.heading + answer_text(answered)
+        messages = await self._finish(writer, text, voice_view(run_id) if button else None, place)
+        if not messages:
+            return
+        await self._asks.shown(run_id, [message.id for message in messages])
+        if mode == "thread":
+            await self._tell_in_thread(answered, messages[-1], place)
+        elif mode == "button":
+            await self._prepare(run_id)
+
+    async def _tell_in_thread(self, answered: Answered, message: discord.Message, place: Place) -> None:
+        run, threads = answered.run, self._config.threads
+        try:
+            voice = await self._voices.of(run.id)
+            thread = await open_thread(message, run.question, archive_minutes=threads.archive_minutes)
+            await write_voice(thread, voice, archive=threads.auto_archive)
+            await self._voices.told(run.id, thread.id)
+        except ForwardPassError as error:
+            log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
+            await self._note(message, place, f"-# 💭 No inner voice this time: {error.for_user()}", None)
+        except discord.HTTPException as error:
+            log.info("run %s: no thread (HTTP %s), a button instead", run.id, error.status)
+            await self._note(message, place, "", voice_view(run.id))
+        except Exception as error:
+            await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id))
+
+    async def _prepare(self, run_id: str) -> None:
+        """Make the inner voice now, so that the button answers at once. Its errors are told to whoever presses it."""
+        try:
+            await self._voices.of(run_id)
+            await self._voices.told(run_id, None)
+        except ForwardPassError as error:
+            log.info("run %s: no inner voice yet (%s)", run_id, type(error).__name__)
+        except Exception as error:
+            log_unexpected(log, error, run_id=run_id)
+
+    async def _note(self, message: discord.Message, place: Place, line: str, view: discord.ui.View | None) -> None:
+        """Add a small line or a button to the answer; when even that fails, say it in a message of its own."""
+        content = f"{message.content}\n{line}" if line and len(message.content) + len(line) < 2000 else message.content
+        try:
+            await place.surface.edit(message, content, view=view)
+        except discord.HTTPException as error:
+            log.info("the answer could not be edited: HTTP %s", error.status)
+            with contextlib.suppress(discord.HTTPException):
+                await place.surface.send(line or "💭", view=view)
+
+    async def _finish(
+        self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place
+    ) -> list[discord.Message]:
+        """The final flush, tried again when Discord stumbles; when it may not be written here, the asker hears it by DM."""
+        for delay in (*_RETRY_DELAYS, None):
+            try:
+                return await writer.finish(text, view=view)
+            except discord.Forbidden:
+                missing = MissingPermissionsError(["send_messages"], "in that channel")
+                await whisper(place.asker, f"{missing.for_user()}\n\n{text}")
+                return []
+            except discord.HTTPException as error:
+                log.warning("an answer was not taken: HTTP %s", error.status)
+                if delay is None:
+                    await whisper(place.asker, text)
+                    return []
+                await asyncio.sleep(delay)
+        return []
+
+
+def answer_text(answered: Answered) -> str:
+    """The answer and the small line under it: model, tokens, speed, how sure."""
+    answer = answered.answer
+    text = answer.text.strip() or "*(I said nothing: my first token was the end of the text.)*"
+    parts = [escape(answered.info.name), f"{len(answer.answer_ids)} tokens", f"{answer.tokens_per_second:.1f} tokens/s"]
+    sure = answered.mean_probability
+    if sure is not None:
+        parts.append(f"mean token probability {sure:.0%}")
+    if answer.finish == "length":
+        parts.append("cut at the longest answer I may give")
+    if answer.dropped_turns:
+        parts.append(f"the {answer.dropped_turns} oldest turns did not fit my context")
+    if answered.info.inner_voice is not None:
+        parts.append(f"no inner voice: {escape(answered.info.inner_voice)}")
+    return f"{text}\n{footer(parts)}"
+
+
+def unexpected(error: BaseException) -> str:
+    """Log a defect and give the sentence for the user, with the id that finds it in the log."""
+    return f"⚠️ Something broke inside me. If it happens again, tell my host: error {log_unexpected(log, error)}."
+
+
+async def whisper(user: discord.abc.User, text: str) -> None:
+    """Tell somebody by DM what could not be said where they asked."""
+    try:
+        await user.send(text[:2000])
+    except discord.HTTPException as error:
+        log.warning("an asker could not be reached by DM either: HTTP %s", error.status)
+
+
+@contextlib.asynccontextmanager
+async def _typing(channel: discord.abc.Messageable | None) -> AsyncIterator[None]:
+    """Show that the bot is thinking; failing to show it must not fail the answer."""
+    async with contextlib.AsyncExitStack() as stack:
+        if channel is not None:
+            with contextlib.suppress(discord.HTTPException):
+                await stack.enter_async_context(channel.typing())
+        yield

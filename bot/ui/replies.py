@@ -1,0 +1,175 @@
+"""How an answer becomes messages: splitting, escaping and the one writer per answer. Knows no model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import discord
+
+log = logging.getLogger(__name__)
+
+CONTENT_LIMIT = 2000
+_FENCE = re.compile(r"^\s*(```+|~~~+)\s*([\w+-]*)")
+
+
+def escape(text: str) -> str:
+    """Text that shows in Discord exactly as it is: no markdown, no mention, no link, no custom emoji."""
+    escaped = discord.utils.escape_markdown(discord.utils.escape_mentions(text), ignore_links=False)
+    return escaped.replace("<", "\\<")
+
+
+def clip(text: str, limit: int) -> str:
+    """At most ``limit`` characters, with an ellipsis where something was cut."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def split(text: str, limit: int = CONTENT_LIMIT) -> list[str]:
+    """Cut a text into messages at paragraph, line or word ends. A code fence that is cut is closed and opened again."""
+    parts: list[str] = []
+    fence = ""
+    rest = text
+    while rest:
+        head = f"{fence}\n" if fence else ""
+        room = limit - len(head) - 4  # 4 = a closing fence on its own line
+        if len(head) + len(rest) <= limit:
+            parts.append(head + rest)
+            break
+        cut = _cut_at(rest, room)
+        piece, rest = rest[:cut].rstrip(), rest[cut:].lstrip("\n")
+        fence = _open_fence(head + piece)
+        parts.append(head + piece + ("\n```" if fence else ""))
+    return parts
+
+
+def _cut_at(text: str, room: int) -> int:
+    for mark in ("\n\n", "\n", " "):
+        at = text.rfind(mark, room // 2, room)
+        if at > 0:
+            return at + len(mark)
+    return room
+
+
+def _open_fence(text: str) -> str:
+    """The opening line of a fence that is not closed at the end of the text, else ""."""
+    opened = ""
+    for line in text.splitlines():
+        found = _FENCE.match(line)
+        if found:
+            opened = "" if opened else f"```{found.group(2)}"
+    return opened
+
+
+class Surface(Protocol):
+    """Where an answer goes: a reply to a message, or the response to an interaction."""
+
+    async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message: ...
+
+    async def edit(
+        self, message: discord.Message, content: str, *, view: discord.ui.View | None = None
+    ) -> discord.Message: ...
+
+    async def delete(self, message: discord.Message) -> None: ...
+
+
+class AnswerWriter:
+    """Writes one answer into Discord while it grows: one writer, the latest text wins, always a final flush.
+
+    Nothing is written before ``stream_after`` seconds, so that a quick answer arrives as one message; then at most one edit
+    every ``interval`` seconds.
+    """
+
+    def __init__(self, surface: Surface, *, stream_after: float, interval: float) -> None:
+        self._surface = surface
+        self._stream_after = stream_after
+        self._interval = interval
+        self._latest = ""
+        self._shown = ""
+        self._message: discord.Message | None = None
+        self._changed = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+
+    def notice(self, text: str) -> None:
+        """Something to read at once while the answer is not there yet, such as a place in the queue."""
+        self._latest = text
+        self._start(0.0)
+
+    def text(self, so_far: str) -> None:
+        """The answer so far; shown when its time has come."""
+        if so_far.strip():
+            self._latest = clip(so_far, CONTENT_LIMIT - 2) + " ▌"
+            self._start(self._stream_after)
+
+    async def finish(self, text: str, *, view: discord.ui.View | None = None) -> list[discord.Message]:
+        """The final flush: the whole text in as many messages as it takes, the view under the last.
+
+        Raises:
+            discord.HTTPException: Discord did not take it, after discord.py's own retries.
+        """
+        await self._stop()
+        parts = split(text)
+        messages = [await self._put_first(parts[0], view if len(parts) == 1 else None)]
+        for index, part in enumerate(parts[1:], start=2):
+            messages.append(await self._surface.send(part, view=view if index == len(parts) else None))
+        return messages
+
+    async def discard(self) -> None:
+        """Take back what was written: the question is gone."""
+        await self._stop()
+        if self._message is not None:
+            with contextlib.suppress(discord.HTTPException):
+                await self._surface.delete(self._message)
+
+    async def _put_first(self, content: str, view: discord.ui.View | None) -> discord.Message:
+        if self._message is None:
+            return await self._surface.send(content, view=view)
+        try:
+            return await self._surface.edit(self._message, content, view=view)
+        except discord.NotFound:
+            return await self._surface.send(content, view=view)
+
+    def _start(self, delay: float) -> None:
+        self._changed.set()
+        if self._pump is None:
+            self._pump = asyncio.create_task(self._run(delay), name="stream an answer")
+
+    async def _run(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            async with self._writing:
+                await self._write()
+            await asyncio.sleep(self._interval)
+
+    async def _write(self) -> None:
+        content = self._latest
+        if content == self._shown:
+            return
+        try:
+            if self._message is None:
+                self._message = await self._surface.send(content)
+            else:
+                self._message = await self._surface.edit(self._message, content)
+            self._shown = content
+        except discord.HTTPException as error:
+            # The final flush comes in any case; a missed step in between is no loss.
+            log.info("a streamed edit was not taken: HTTP %s", error.status)
+
+    async def _stop(self) -> None:
+        if self._pump is not None:
+            # A request that is under way is let through: cancelled, it might still create a message that nobody knows of.
+            async with self._writing:
+                self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+            self._pump = None
+
+
+def footer(parts: Sequence[str]) -> str:
+    """The small line under an answer."""
+    return "-# " + " · ".join(parts)

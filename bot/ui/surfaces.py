@@ -1,0 +1,74 @@
+"""The two places an answer can go to: under a message, or under a slash command."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import discord
+
+# Discord's interaction tokens live for 15 minutes; after 14 the bot goes on as itself.
+# https://docs.discord.com/developers/interactions/receiving-and-responding
+TOKEN_LIFETIME = datetime.timedelta(minutes=14)
+
+
+def _view(view: discord.ui.View | None) -> dict[str, Any]:
+    return {} if view is None else {"view": view}
+
+
+class MessageSurface:
+    """Replies to a message; when the message is gone, speaks in its channel."""
+
+    def __init__(self, channel: discord.abc.Messageable, reference: discord.MessageReference | None) -> None:
+        self._channel = channel
+        self._reference = reference
+
+    async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
+        reference, self._reference = self._reference, None  # only the first part is a reply
+        if reference is None:
+            return await self._channel.send(content, **_view(view))
+        return await self._channel.send(content, reference=reference, **_view(view))
+
+    async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
+        return await message.edit(content=content, **_view(view))
+
+    async def delete(self, message: discord.Message) -> None:
+        await message.delete()
+
+
+class InteractionSurface:
+    """Fills the deferred response of an interaction, then adds follow-ups; past the token's life it speaks as the bot."""
+
+    def __init__(self, interaction: discord.Interaction) -> None:
+        self._interaction = interaction
+        self._first = True
+
+    async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
+        if self._expired():
+            return await self._speak(content, view)
+        if self._first:
+            self._first = False
+            return await self._interaction.edit_original_response(content=content, view=view)
+        return await self._interaction.followup.send(content, wait=True, **_view(view))
+
+    async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
+        if self._expired():
+            partial = self._messageable().get_partial_message(message.id)
+            return await partial.edit(content=content, **_view(view))
+        return await message.edit(content=content, **_view(view))
+
+    async def delete(self, message: discord.Message) -> None:
+        await message.delete()
+
+    def _expired(self) -> bool:
+        return discord.utils.utcnow() - self._interaction.created_at > TOKEN_LIFETIME
+
+    async def _speak(self, content: str, view: discord.ui.View | None) -> discord.Message:
+        return await self._messageable().send(content, **_view(view))
+
+    def _messageable(self) -> discord.PartialMessageable:
+        client, channel_id = self._interaction.client, self._interaction.channel_id
+        if channel_id is None:
+            raise discord.ClientException("an interaction without a channel")
+        guild_id = self._interaction.guild_id
+        return client.get_partial_messageable(channel_id, guild_id=guild_id)

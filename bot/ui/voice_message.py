@@ -1,0 +1,90 @@
+"""The inner voice as Discord shows it: Components V2 containers with the monologue and the heat map. Knows no model."""
+
+from __future__ import annotations
+
+import io
+
+import discord
+
+from bot.services.voice import InnerVoice
+from bot.ui.replies import clip, escape
+
+# Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
+# https://docs.discord.com/developers/components/reference
+PART_LIMIT = 1800
+ACCENT = discord.Colour(0x8E7CC3)
+PICTURE = "heatmap.png"
+
+
+def paragraphs(voice: InnerVoice) -> list[str]:
+    """The lines of the monologue, escaped, gathered into parts of at most `PART_LIMIT` characters."""
+    parts: list[str] = []
+    for line in voice.lines:
+        text = clip(escape(line.text), PART_LIMIT)
+        if parts and len(parts[-1]) + len(text) + 2 <= PART_LIMIT:
+            parts[-1] += f"\n\n{text}"
+        else:
+            parts.append(text)
+    return parts or ["*I can say nothing of it that I could prove.*"]
+
+
+
+def picture_file(voice: InnerVoice) -> discord.File:
+    """A fresh file object of the heat map: discord.py consumes it when it sends."""
+    return discord.File(io.BytesIO(voice.heatmap), filename=PICTURE, description=clip(voice.alt, 1024))
+
+
+def small_print(voice: InnerVoice) -> str:
+    """What was read, and with what."""
+    meta = voice.trace.meta
+    name = str(meta.get("model_name") or voice.run.model_id or "the model")
+    lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
+    agree = meta.get("argmax_agreement")
+    parts = [escape(name), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]
+    if dtype and dtype != "float32" and agree is not None:
+        parts.append(f"{float(agree):.0%} of the top tokens agree with the answer pass")
+    return "-# " + " · ".join(part for part in parts if part)
+
+
+class TextPart(discord.ui.LayoutView):
+    """One container of monologue."""
+
+    def __init__(self, text: str, *, title: bool) -> None:
+        super().__init__(timeout=None)
+        head = [discord.ui.TextDisplay[TextPart]("### 💭 Inner voice")] if title else []
+        self.add_item(discord.ui.Container(*head, discord.ui.TextDisplay(text), accent_colour=ACCENT))
+
+
+class PicturePart(discord.ui.LayoutView):
+    """The heat map and the small print."""
+
+    def __init__(self, voice: InnerVoice, *, note: str = "") -> None:
+        super().__init__(timeout=None)
+        self.add_item(_picture_container([], voice, note))
+
+
+class WholePart(discord.ui.LayoutView):
+    """Everything in one message: for the button, whose reply only the presser sees."""
+
+    def __init__(self, voice: InnerVoice, text: str, *, note: str = "") -> None:
+        super().__init__(timeout=None)
+        head: list[discord.ui.Item[discord.ui.LayoutView]] = [
+            discord.ui.TextDisplay("### 💭 Inner voice"),
+            discord.ui.TextDisplay(text),
+            discord.ui.Separator(),
+        ]
+        self.add_item(_picture_container(head, voice, note))
+
+
+def _picture_container(
+    head: list[discord.ui.Item[discord.ui.LayoutView]], voice: InnerVoice, note: str
+) -> discord.ui.Container[discord.ui.LayoutView]:
+    gallery: discord.ui.MediaGallery[discord.ui.LayoutView] = discord.ui.MediaGallery(_picture_item(voice))
+    foot: discord.ui.TextDisplay[discord.ui.LayoutView] = discord.ui.TextDisplay(
+        small_print(voice) + (f"\n-# {escape(note)}" if note else "")
+    )
+    return discord.ui.Container(*head, gallery, foot, accent_colour=ACCENT)
+
+
+def _picture_item(voice: InnerVoice) -> discord.MediaGalleryItem:
+    return discord.MediaGalleryItem(f"attachment://{PICTURE}", description=clip(voice.alt, 256))

@@ -1,0 +1,144 @@
+"""Asking: a mention, a reply to the bot, a DM or `/ask`. Parses, and hands over to `bot.ui.conversation`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.errors import MissingPermissionsError
+from bot.services.ask import AskRequest
+from bot.ui.conversation import Conversation, Place, whisper
+from bot.ui.replies import clip, escape
+from bot.ui.surfaces import InteractionSurface, MessageSurface
+from bot.ui.threads import Placement, placement
+
+if TYPE_CHECKING:
+    from bot.client import ForwardPassBot
+
+Source = Literal["mention", "reply", "dm"]
+
+
+class Ask(commands.Cog):
+    """Takes questions."""
+
+    def __init__(self, bot: ForwardPassBot) -> None:
+        self._bot = bot
+        self._app = bot.app
+        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """A message that is for the bot becomes a question."""
+        source = self._addressed(message)
+        if source is not None:
+            self._app.tasks.spawn(self._from_message(message, source), f"question {message.id}")
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """A deleted question is not answered any further, and its text is forgotten."""
+        self._app.asks.stop_by_question(payload.message_id)
+        await self._app.asks.forget_question(payload.message_id)
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """The same for a purge."""
+        for message_id in payload.message_ids:
+            self._app.asks.stop_by_question(message_id)
+            await self._app.asks.forget_question(message_id)
+
+    @app_commands.command(name="ask", description="Ask me a question; my answer comes with my inner voice.")
+    @app_commands.describe(
+        question="For example: How many eyes does my foot have?",
+        style="chat: as an assistant. story: as the next line of a list of questions and answers.",
+    )
+    @app_commands.allowed_installs(guilds=True, users=True)
+    @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+    async def ask(
+        self,
+        interaction: discord.Interaction[ForwardPassBot],
+        question: app_commands.Range[str, 1, 1500],
+        style: Literal["chat", "story"] | None = None,
+    ) -> None:
+        """Defer at once, then answer in the background."""
+        await interaction.response.defer(thinking=True)
+        request = AskRequest(
+            question=question,
+            user_id=interaction.user.id,
+            channel_id=interaction.channel_id or 0,
+            guild_id=interaction.guild_id,
+            source="slash",
+            locale=str(interaction.locale),
+            style=style,
+        )
+        heading = f"> {clip(escape(' '.join(question.split())), 500)}\n"
+        place = Place(InteractionSurface(interaction), self._voice_of(interaction), None, interaction.user, heading)
+        self._app.tasks.spawn(self._conversation.lead(request, place), f"question {interaction.id}")
+
+    def _voice_of(self, interaction: discord.Interaction[ForwardPassBot]) -> Placement:
+        if not interaction.is_guild_integration():
+            # Installed by the user alone, the bot is no member here: it has its interaction and nothing else.
+            return Placement("button")
+        return placement(self._app.config, interaction.channel, interaction.app_permissions)
+
+    def _addressed(self, message: discord.Message) -> Source | None:
+        me = self._bot.user
+        if me is None or message.author.bot or message.type not in (discord.MessageType.default, discord.MessageType.reply):
+            return None
+        if message.guild is None:
+            return "dm"
+        reference = message.reference.resolved if message.reference else None
+        if isinstance(reference, discord.Message) and reference.author.id == me.id:
+            return "reply"
+        role = message.guild.self_role
+        if me in message.mentions or (role is not None and role in message.role_mentions):
+            return "mention"
+        return None
+
+    async def _from_message(self, message: discord.Message, source: Source) -> None:
+        permissions = self._permissions(message)
+        if await self._may_not_speak(message, permissions):
+            return
+        request = AskRequest(
+            question=self._question(message),
+            user_id=message.author.id,
+            channel_id=message.channel.id,
+            guild_id=message.guild.id if message.guild else None,
+            question_message_id=message.id,
+            reply_to_message_id=message.reference.message_id if message.reference else None,
+            source=source,
+            locale=str(message.guild.preferred_locale) if message.guild else "en-US",
+        )
+        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
+        voice = placement(self._app.config, message.channel, permissions)
+        await self._conversation.lead(request, Place(surface, voice, message.channel, message.author))
+
+    def _question(self, message: discord.Message) -> str:
+        """The text without the mention of the bot, other mentions as names."""
+        ours = {self._bot.user.id} if self._bot.user else set()
+        names = {user.id: user.display_name for user in message.mentions if user.id not in ours}
+        role = message.guild.self_role if message.guild else None
+        text = message.content if role is None else message.content.replace(role.mention, "")
+        return re.sub(r"<@!?(\d+)>", lambda m: f"@{names[int(m[1])]}" if int(m[1]) in names else "", text).strip()
+
+    def _permissions(self, message: discord.Message) -> discord.Permissions:
+        if message.guild is None or isinstance(message.channel, discord.DMChannel | discord.GroupChannel | discord.PartialMessageable):
+            return discord.Permissions.all()
+        return message.channel.permissions_for(message.guild.me)
+
+    async def _may_not_speak(self, message: discord.Message, permissions: discord.Permissions) -> bool:
+        in_thread = isinstance(message.channel, discord.Thread)
+        needed = "send_messages_in_threads" if in_thread else "send_messages"
+        if getattr(permissions, needed):
+            return False
+        error = MissingPermissionsError([needed], f"in {getattr(message.channel, 'mention', 'that channel')}")
+        await whisper(message.author, error.for_user())
+        return True
+
+
+async def setup(bot: ForwardPassBot) -> None:
+    """Called by discord.py when the extension is loaded."""
+    await bot.add_cog(Ask(bot))

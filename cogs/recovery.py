@@ -1,0 +1,104 @@
+"""After a restart: questions that were left open are answered now, or apologised for."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from typing import TYPE_CHECKING
+
+import discord
+from discord.ext import commands
+
+from bot.services.ask import AskRequest
+from bot.storage.runs import Run
+from bot.ui.conversation import Conversation, Place
+from bot.ui.replies import clip, escape
+from bot.ui.surfaces import MessageSurface
+from bot.ui.threads import Placement, placement
+
+if TYPE_CHECKING:
+    from bot.client import ForwardPassBot
+
+log = logging.getLogger(__name__)
+
+# Older than this, an answer would come out of nowhere: an apology is kinder.
+STILL_WANTED = datetime.timedelta(minutes=30)
+
+
+class Recovery(commands.Cog):
+    """Picks up what a crash left."""
+
+    def __init__(self, bot: ForwardPassBot) -> None:
+        self._bot = bot
+        self._app = bot.app
+        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
+        self._done = False
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Once per process: `on_ready` comes again after each reconnect."""
+        if self._done:
+            return
+        self._done = True
+        for run in await self._app.asks.unfinished():
+            self._app.tasks.spawn(self._pick_up(run), f"recover {run.id}")
+
+    async def _pick_up(self, run: Run) -> None:
+        try:
+            channel = self._bot.get_channel(run.channel_id) or await self._bot.fetch_channel(run.channel_id)
+            user = self._bot.get_user(run.user_id) or await self._bot.fetch_user(run.user_id)
+        except discord.HTTPException as error:
+            log.info("run %s: its channel or asker is gone (HTTP %s)", run.id, error.status)
+            await self._app.asks.give_up(run)
+            return
+        if not isinstance(channel, discord.abc.Messageable):
+            await self._app.asks.give_up(run)
+            return
+        surface = MessageSurface(channel, self._reference(run))
+        if discord.utils.utcnow() - run.created_at > STILL_WANTED:
+            await self._app.asks.give_up(run)
+            await self._apologise(surface, run)
+            return
+        place = Place(surface, self._voice(channel), channel, user, self._heading(run))
+        await self._conversation.lead(self._request(run), place, resume=run)
+
+    def _reference(self, run: Run) -> discord.MessageReference | None:
+        if run.question_message_id is None:
+            return None
+        return discord.MessageReference(
+            message_id=run.question_message_id, channel_id=run.channel_id, guild_id=run.guild_id, fail_if_not_exists=False
+        )
+
+    def _heading(self, run: Run) -> str:
+        if run.question_message_id is not None:
+            return ""
+        return f"> {clip(escape(' '.join(run.question.split())), 500)}\n<@{run.user_id}> "
+
+    def _voice(self, channel: discord.abc.Messageable) -> Placement:
+        guild = getattr(channel, "guild", None)
+        permissions = channel.permissions_for(guild.me) if guild else discord.Permissions.all()  # type: ignore[attr-defined]
+        return placement(self._app.config, channel, permissions)
+
+    def _request(self, run: Run) -> AskRequest:
+        return AskRequest(
+            question=run.question,
+            user_id=run.user_id,
+            channel_id=run.channel_id,
+            guild_id=run.guild_id,
+            question_message_id=run.question_message_id,
+            source=run.source,
+            locale=run.locale,
+            style=run.style,
+            sampling=run.sampling,
+        )
+
+    async def _apologise(self, surface: MessageSurface, run: Run) -> None:
+        try:
+            await surface.send(f"{self._heading(run)}⚠️ I was restarted before I could answer this. Please ask me again.")
+        except discord.HTTPException as error:
+            log.info("run %s: no apology could be posted (HTTP %s)", run.id, error.status)
+
+
+async def setup(bot: ForwardPassBot) -> None:
+    """Called by discord.py when the extension is loaded."""
+    await bot.add_cog(Recovery(bot))

@@ -1,0 +1,51 @@
+# Everything runs in a private virtual environment; the default model goes into the user's cache folder, once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test test-fast lint format check model setup setup-dev clean
+
+demo: setup model ## the bot in a local Discord in your browser
+	$(BIN)/forwardpass demo $(DEMO_FLAGS)
+
+test: setup-dev model ## everything
+	$(BIN)/pytest $(PYTEST_FLAGS)
+
+test-fast: setup-dev ## without the real model and the browser
+	$(BIN)/pytest -m "not real_model and not browser" $(PYTEST_FLAGS)
+
+lint: setup-dev ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint test
+
+model: setup
+	$(BIN)/forwardpass model pull
+
+setup: $(VENV)/.installed
+
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first and by its exact version: a range would fetch the newest build with its CUDA packages.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -q -c constraints.txt torch==2.13.0
+	$(PIP) install -q -c constraints.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt -e ".[demo,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,1 +1,19 @@
 """The database: tables, migrations and the repositories that the services call."""
+
+from bot.storage.commands import CommandSyncStore
+from bot.storage.database import Database
+from bot.storage.records import NewRun, Run, RunFailure, Source, State, new_run_id, utc_now
+from bot.storage.runs import RunStore
+
+__all__ = [
+    "CommandSyncStore",
+    "Database",
+    "NewRun",
+    "Run",
+    "RunFailure",
+    "RunStore",
+    "Source",
+    "State",
+    "new_run_id",
+    "utc_now",
+]

@@ -1,0 +1,134 @@
+"""One open database: its engine, its migrations, and short sessions. Knows no table.
+
+SQLite runs in WAL mode, where readers never wait. A session that writes takes the write lock at its *beginning*: a transaction
+that reads first and then wants to write cannot wait for another writer (its snapshot would be stale) and would fail at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from bot.errors import StorageError
+from bot.storage.migrating import upgrade
+
+BUSY_MILLISECONDS = 15_000
+_WRITES = "forward_pass_writes"
+
+
+class Database:
+    """An open, migrated database; `open` is the only way to one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        writer = engine.execution_options(**{_WRITES: True})
+        self._reading = async_sessionmaker(engine, expire_on_commit=False)
+        self._writing = async_sessionmaker(writer, expire_on_commit=False)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str) -> AsyncIterator[Database]:
+        """Open the database at an SQLAlchemy URL, bring its schema up to date, and close it in the end.
+
+        Raises:
+            StorageError: it cannot be reached, is no database, or was written by a newer version.
+        """
+        engine = _engine(url)
+        try:
+            database = cls(engine)
+            with _told("opened"):
+                async with database._writing.begin() as session:
+                    await (await session.connection()).run_sync(upgrade)
+            yield database
+        finally:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A short session that only reads."""
+        with _told("read"):
+            async with self._reading() as session:
+                yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A short session that writes: one transaction, committed at the end, rolled back on an error."""
+        with _told("written"):
+            async with self._writing.begin() as session:
+                yield session
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        # The type alone: a database's own message may quote the values of a row.
+        raise StorageError(f"The database cannot be {what} ({type(reason).__name__}).") from error
+
+
+def _engine(url: str) -> AsyncEngine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == "sqlite":
+            parsed = parsed.set(drivername="sqlite+aiosqlite")
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite_engine(parsed)
+        return create_async_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+        raise StorageError(
+            "The database's URL is not one that I can open.",
+            hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty.",
+        ) from error
+    except OSError as error:
+        raise StorageError(f"The database file cannot be made or written: {error.strerror}.") from error
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    options: dict[str, Any] = {}
+    if url.database in (None, "", ":memory:"):
+        # A database in memory lives as long as its one connection, so everybody takes turns with it.
+        options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+    else:
+        _prepare_file(Path(str(url.database)))
+    engine = create_async_engine(url, hide_parameters=True, **options)
+    event.listen(engine.sync_engine, "connect", _set_up_connection)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _prepare_file(path: Path) -> None:
+    """Questions are private: the file is its owner's alone. SQLite gives its -wal and -shm files the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if os.name == "posix":
+        path.chmod(0o600)
+
+
+def _set_up_connection(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions behind our back; `_begin` does
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_MILLISECONDS}",  # first: changing the journal mode may have to wait, too
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what a user has forgotten is overwritten, not only unlinked
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,304 @@
+"""The repository of runs: journaled when asked, filled when answered, found again by message, forgotten when their time is over.
+
+Each method is one short session. A run that is missing, forgotten or past its time to live is the same to a caller: it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, Row, case, delete, exists, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.errors import ForwardPassError, RunExpiredError, StorageError
+from bot.storage.database import Database
+from bot.storage.packing import pack_final_top, pack_floats, pack_ids, unpack_final_top, unpack_floats, unpack_ids
+from bot.storage.records import ANSWERED, UNFINISHED, NewRun, Run, RunFailure, State, utc_now
+from bot.storage.tables import RunMessageRow, RunRow
+from models.trace import Trace
+from models.types import Answer, Sampling, Turn
+
+logger = logging.getLogger(__name__)
+
+_RUN = select(RunRow, RunRow.trace.is_not(None))
+_FOR_ANSWER = select(
+    RunRow.prompt_ids,
+    RunRow.answer_ids,
+    RunRow.sampled_prob,
+    RunRow.final_top,
+    RunRow.answer_text,
+    RunRow.style,
+    RunRow.sampling,
+    RunRow.seed,
+    RunRow.finish,
+    RunRow.dropped_turns,
+    RunRow.seconds_to_first,
+    RunRow.seconds,
+)
+_LONGEST_WALK = 200  # a reply chain is followed no further, whatever is stored
+
+
+class RunStore:
+    """All that is done with runs."""
+
+    def __init__(self, database: Database, *, keep_days: int = 30, now: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._keep = timedelta(days=keep_days)
+        self._now = now
+
+    async def create(self, new: NewRun) -> Run:
+        """Journal a question, as queued. A parent that is gone is left out."""
+        now = self._now()
+        async with self._database.write() as session:
+            known = new.parent_run_id and await session.scalar(select(exists().where(RunRow.id == new.parent_run_id)))
+            values = {
+                **{name: getattr(new, name) for name in ("id", "source", "guild_id", "channel_id", "user_id", "locale", "style")},
+                "created_at": now,
+                "expires_at": now + self._keep,
+                "state": "queued",
+                "question": new.question,
+                "question_message_id": new.question_message_id,
+                "parent_run_id": new.parent_run_id if known else None,
+                "sampling": None if new.sampling is None else new.sampling.model_dump(mode="json"),
+            }
+            await session.execute(insert(RunRow).values(values))
+            return await self._existing(session, new.id)
+
+    async def get(self, run_id: str) -> Run:
+        """One run.
+
+        Raises:
+            RunExpiredError: it is gone.
+        """
+        async with self._database.read() as session:
+            return await self._existing(session, run_id)
+
+    async def by_message(self, message_id: int) -> Run | None:
+        """The run that this message is an answer of, whichever part of it."""
+        message = select(RunMessageRow.run_id).where(RunMessageRow.message_id == message_id)
+        return await self._latest(RunRow.id == message.scalar_subquery())
+
+    async def by_question(self, message_id: int) -> Run | None:
+        """The latest run that was asked in this message."""
+        return await self._latest(RunRow.question_message_id == message_id)
+
+    async def latest_in_channel(self, channel_id: int) -> Run | None:
+        """The latest answered run in a channel, or in a thread of the inner voice."""
+        here = or_(RunRow.channel_id == channel_id, RunRow.thread_id == channel_id)
+        return await self._latest(here, RunRow.state.in_(ANSWERED))
+
+    async def unfinished(self) -> tuple[Run, ...]:
+        """Runs that were queued or being answered, oldest first: after a start, those that the last stop cut off."""
+        wanted = _RUN.where(self._alive(), RunRow.state.in_(UNFINISHED)).order_by(RunRow.created_at, RunRow.id)
+        async with self._database.read() as session:
+            return tuple(_run(row) for row in await session.execute(wanted))
+
+    async def mark(self, run_id: str, state: State, *, error: BaseException | None = None) -> None:
+        """Set the state, and the error that it comes from (none clears it). A run that is gone needs no state."""
+        values = {
+            "state": state,
+            "error_kind": None if error is None else type(error).__name__[:64],
+            # Only our own errors have words that are known to hold no message.
+            "error_text": error.for_user() if isinstance(error, ForwardPassError) else None,
+        }
+        async with self._database.write() as session:
+            await session.execute(update(RunRow).where(RunRow.id == run_id).values(values))
+
+    async def save_answer(self, run_id: str, answer: Answer, *, model_id: str, revision: str | None, dtype: str) -> None:
+        """Keep the answer pass, and mark the run as answered in the same transaction.
+
+        Raises:
+            RunExpiredError: it is gone; the question may have been deleted meanwhile, and then nothing is kept.
+        """
+        await self._change(
+            run_id,
+            state="answered",
+            error_kind=None,
+            error_text=None,
+            model_id=model_id,
+            revision=revision,
+            dtype=dtype,
+            **_answer_values(answer),
+        )
+
+    async def load_answer(self, run_id: str) -> Answer:
+        """The answer pass, equal to what was saved.
+
+        Raises:
+            RunExpiredError: the run is gone, or was never answered.
+        """
+        async with self._database.read() as session:
+            row = (await session.execute(_FOR_ANSWER.where(RunRow.id == run_id, self._alive()))).one_or_none()
+        if row is None or row.answer_ids is None:
+            raise _gone(run_id) if row is None else RunExpiredError("That question was never answered.", request_id=run_id)
+        try:
+            return _answer(row)
+        except (zlib.error, ValueError, KeyError) as error:
+            raise StorageError("A stored answer cannot be read.", request_id=run_id) from error
+
+    async def save_trace(self, run_id: str, trace: Trace) -> None:
+        """Keep the second pass.
+
+        Raises:
+            RunExpiredError: the run is gone.
+        """
+        await self._change(run_id, trace=await asyncio.to_thread(trace.to_bytes))
+
+    async def load_trace(self, run_id: str) -> Trace | None:
+        """The second pass, or None when it was not kept, or in a form that this version cannot read: then it can be taken anew.
+
+        Raises:
+            RunExpiredError: the run is gone.
+        """
+        async with self._database.read() as session:
+            row = (await session.execute(select(RunRow.trace).where(RunRow.id == run_id, self._alive()))).one_or_none()
+        if row is None:
+            raise _gone(run_id)
+        if row.trace is None:
+            return None
+        try:
+            return await asyncio.to_thread(Trace.from_bytes, row.trace)
+        except (ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            logger.warning("the stored trace of run %s cannot be read (%s)", run_id, type(error).__name__)
+            return None
+
+    async def attach_messages(self, run_id: str, message_ids: Sequence[int]) -> None:
+        """Say which messages hold the answer, in their order, in place of those said before.
+
+        Raises:
+            RunExpiredError: the run is gone.
+        """
+        async with self._database.write() as session:
+            await self._update(session, run_id, answer_message_id=message_ids[0] if message_ids else None)
+            stale = or_(RunMessageRow.run_id == run_id, RunMessageRow.message_id.in_(message_ids))
+            await session.execute(delete(RunMessageRow).where(stale))
+            rows = [{"message_id": message, "run_id": run_id, "part": part} for part, message in enumerate(message_ids)]
+            if rows:
+                await session.execute(insert(RunMessageRow), rows)
+
+    async def set_thread(self, run_id: str, thread_id: int | None) -> None:
+        """Say in which thread the inner voice is told.
+
+        Raises:
+            RunExpiredError: the run is gone.
+        """
+        await self._change(run_id, thread_id=thread_id)
+
+    async def conversation(self, run_id: str, limit: int) -> tuple[Turn, ...]:
+        """The turns that led to a run, and those of the run itself once it is answered; oldest first.
+
+        At most ``limit`` turns, the latest ones, never a question without its answer. Runs without an answer are left out.
+        """
+        pairs: list[tuple[Turn, Turn]] = []
+        seen: set[str] = set()
+        current: str | None = run_id
+        async with self._database.read() as session:
+            while current and current not in seen and len(seen) < _LONGEST_WALK and 2 * len(pairs) + 2 <= limit:
+                seen.add(current)
+                run = await self._find(session, RunRow.id == current)
+                if run is not None and run.state in ANSWERED and run.answer_text is not None:
+                    pairs.append((Turn("user", run.question), Turn("assistant", run.answer_text)))
+                current = None if run is None else run.parent_run_id
+        return tuple(turn for pair in reversed(pairs) for turn in pair)
+
+    async def forget(self, run_id: str) -> None:
+        """Remove the words and all that could bring them back, at once; the rest of the row goes with the next purge."""
+        empty = dict.fromkeys(("answer_text", "prompt_ids", "answer_ids", "sampled_prob", "final_top", "trace"))
+        unfinished = RunRow.state.in_(UNFINISHED)
+        values = {
+            **empty,
+            "question": "",
+            "expires_at": self._now(),
+            "state": case((unfinished, "cancelled"), else_=RunRow.state),
+        }
+        async with self._database.write() as session:
+            await session.execute(
+                update(RunRow).where(RunRow.id == run_id).values(values), execution_options={"synchronize_session": False}
+            )
+
+    async def purge_expired(self, now: datetime | None = None) -> int:
+        """Delete all runs whose time is over; how many there were."""
+        expired = delete(RunRow).where(RunRow.expires_at <= (now or self._now()))
+        async with self._database.write() as session:
+            return cast("CursorResult[Any]", await session.execute(expired)).rowcount
+
+    def _alive(self) -> ColumnElement[bool]:
+        return RunRow.expires_at > self._now()
+
+    async def _find(self, session: AsyncSession, *where: ColumnElement[bool]) -> Run | None:
+        latest = _RUN.where(self._alive(), *where).order_by(RunRow.created_at.desc(), RunRow.id).limit(1)
+        row = (await session.execute(latest)).one_or_none()
+        return None if row is None else _run(row)
+
+    async def _existing(self, session: AsyncSession, run_id: str) -> Run:
+        run = await self._find(session, RunRow.id == run_id)
+        if run is None:
+            raise _gone(run_id)
+        return run
+
+    async def _latest(self, *where: ColumnElement[bool]) -> Run | None:
+        async with self._database.read() as session:
+            return await self._find(session, *where)
+
+    async def _change(self, run_id: str, **values: object) -> None:
+        async with self._database.write() as session:
+            await self._update(session, run_id, **values)
+
+    async def _update(self, session: AsyncSession, run_id: str, **values: object) -> None:
+        changed = await session.execute(
+            update(RunRow).where(RunRow.id == run_id, self._alive()).values(values),
+            execution_options={"synchronize_session": False},
+        )
+        if cast("CursorResult[Any]", changed).rowcount == 0:
+            raise _gone(run_id)
+
+
+def _gone(run_id: str) -> RunExpiredError:
+    return RunExpiredError("I do not remember that answer any more.", request_id=run_id)
+
+
+def _run(row: Row[RunRow, bool]) -> Run:
+    found, has_trace = row
+    same = Run.__dataclass_fields__.keys() - {"sampling", "error", "has_trace"}
+    return Run(
+        **{name: getattr(found, name) for name in same},
+        sampling=None if found.sampling is None else Sampling.model_validate(found.sampling),
+        error=None if found.error_kind is None else RunFailure(found.error_kind, found.error_text or ""),
+        has_trace=has_trace,
+    )
+
+
+def _answer_values(answer: Answer) -> dict[str, object]:
+    return {
+        "prompt_ids": pack_ids(answer.prompt_ids),
+        "answer_ids": pack_ids(answer.answer_ids),
+        "sampled_prob": pack_floats(answer.sampled_prob),
+        "final_top": pack_final_top(answer.final_top),
+        "answer_text": answer.text,
+        "style": answer.style,
+        "sampling": answer.sampling.model_dump(mode="json"),
+        **{name: getattr(answer, name) for name in ("seed", "finish", "dropped_turns", "seconds_to_first", "seconds")},
+    }
+
+
+def _answer(row: Row[Any]) -> Answer:
+    return Answer(
+        prompt_ids=unpack_ids(row.prompt_ids),
+        answer_ids=unpack_ids(row.answer_ids),
+        text=row.answer_text,
+        style=row.style,
+        sampling=Sampling.model_validate(row.sampling),
+        seed=row.seed,
+        finish=row.finish,
+        sampled_prob=unpack_floats(row.sampled_prob),
+        final_top=unpack_final_top(row.final_top),
+        dropped_turns=row.dropped_turns,
+        seconds_to_first=row.seconds_to_first,
+        seconds=row.seconds,
+    )

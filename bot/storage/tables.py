@@ -1,0 +1,137 @@
+"""The tables, as SQLAlchemy sees them; `migrations/` is how a database gets there, and a test holds the two equal.
+
+Portable types only, so that PostgreSQL works by URL. Rows never leave `bot.storage`: the repositories give frozen dataclasses.
+Discord's ids are whole numbers of up to 63 bits.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+STATES = ("queued", "answering", "answered", "told", "failed", "cancelled")
+SOURCES = ("mention", "reply", "dm", "slash", "cli")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. SQLite forgets the zone, so everything is put in as UTC and comes back as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Holds the metadata; named constraints, so that a later migration can drop them by name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def _one_of(column: str, words: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
+
+
+class RunRow(Base):
+    """One question, from the moment it is asked. Columns below `question` are empty until it is answered."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(16))
+    guild_id: Mapped[int | None] = mapped_column(BigInteger)
+    channel_id: Mapped[int | None] = mapped_column(BigInteger)
+    user_id: Mapped[int | None] = mapped_column(BigInteger)
+    question_message_id: Mapped[int | None] = mapped_column(BigInteger)
+    answer_message_id: Mapped[int | None] = mapped_column(BigInteger)
+    thread_id: Mapped[int | None] = mapped_column(BigInteger)
+    parent_run_id: Mapped[str | None] = mapped_column(String(16), ForeignKey("runs.id", ondelete="SET NULL"))
+    locale: Mapped[str] = mapped_column(String(16))
+    style: Mapped[str | None] = mapped_column(String(16))
+    sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error_kind: Mapped[str | None] = mapped_column(String(64))
+    error_text: Mapped[str | None] = mapped_column(Text)
+    question: Mapped[str] = mapped_column(Text)
+
+    model_id: Mapped[str | None] = mapped_column(Text)
+    revision: Mapped[str | None] = mapped_column(Text)
+    dtype: Mapped[str | None] = mapped_column(String(16))
+    seed: Mapped[int | None] = mapped_column(BigInteger)
+    answer_text: Mapped[str | None] = mapped_column(Text)
+    finish: Mapped[str | None] = mapped_column(String(16))
+    dropped_turns: Mapped[int | None]
+    seconds_to_first: Mapped[float | None] = mapped_column(Double)
+    seconds: Mapped[float | None] = mapped_column(Double)
+    # Read only when the answer itself is wanted; see `bot.storage.packing` for what is inside.
+    prompt_ids: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    answer_ids: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    sampled_prob: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    final_top: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    trace: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+
+    __table_args__ = (
+        _one_of("state", STATES),
+        _one_of("source", SOURCES),
+        Index("ix_runs_expires_at", "expires_at"),
+        Index("ix_runs_state", "state"),
+        Index("ix_runs_channel_id_created_at", "channel_id", "created_at"),
+        Index("ix_runs_thread_id", "thread_id"),
+        Index("ix_runs_question_message_id", "question_message_id"),
+        Index("ix_runs_parent_run_id", "parent_run_id"),
+    )
+
+
+class RunMessageRow(Base):
+    """One Discord message of an answer, so that any part of a long answer finds its run."""
+
+    __tablename__ = "run_messages"
+
+    message_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    run_id: Mapped[str] = mapped_column(String(16), ForeignKey("runs.id", ondelete="CASCADE"), index=True)
+    part: Mapped[int]
+
+
+class SyncedCommandsRow(Base):
+    """What was last sent to Discord's command sync, a row for each scope (global, or one guild)."""
+
+    __tablename__ = "synced_commands"
+
+    scope: Mapped[str] = mapped_column(String(64), primary_key=True)
+    content_hash: Mapped[str] = mapped_column(String(128))
+    synced_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -14,8 +14,9 @@ from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
 from bot.services.line import WaitingLine
 from bot.services.voice import VoiceService
+from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
-from bot.storage.runs import CommandSyncStore, RunStore
+from bot.storage.runs import RunStore
 
 
 class Tasks:
@@ -74,9 +75,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         runs = RunStore(database, keep_days=config.storage.keep_days)
         await runs.purge_expired()
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user)
-        asks = AskService(
-            runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns
-        )
+        asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
         voices = VoiceService(runs=runs, model=model, top_k=config.lens.top_k)
         app = App(config, model, asks, voices, CommandSyncStore(database), tasks)
         try:

@@ -68,7 +68,7 @@ class ModelHost:
         try:
             self._scheduler = await Scheduler.load(self._factory)
         except ForwardPassError as error:
-            log.error("the model cannot be loaded: %s", error.for_user())
+            log.critical("the model cannot be loaded: %s", error.for_user())
             raise
         except Exception as error:
             error_id = log_unexpected(log, error)

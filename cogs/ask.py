@@ -125,9 +125,10 @@ class Ask(commands.Cog):
         return re.sub(r"<@!?(\d+)>", lambda m: f"@{names[int(m[1])]}" if int(m[1]) in names else "", text).strip()
 
     def _permissions(self, message: discord.Message) -> discord.Permissions:
-        if message.guild is None or isinstance(message.channel, discord.DMChannel | discord.GroupChannel | discord.PartialMessageable):
+        channel = message.channel
+        if message.guild is None or isinstance(channel, discord.DMChannel | discord.GroupChannel | discord.PartialMessageable):
             return discord.Permissions.all()
-        return message.channel.permissions_for(message.guild.me)
+        return channel.permissions_for(message.guild.me)
 
     async def _may_not_speak(self, message: discord.Message, permissions: discord.Permissions) -> bool:
         in_thread = isinstance(message.channel, discord.Thread)

@@ -10,7 +10,7 @@ import discord
 from discord.ext import commands
 
 from bot.services.ask import AskRequest
-from bot.storage.runs import Run
+from bot.storage.records import Run
 from bot.ui.conversation import Conversation, Place
 from bot.ui.replies import clip, escape
 from bot.ui.surfaces import MessageSurface
@@ -44,6 +44,9 @@ class Recovery(commands.Cog):
             self._app.tasks.spawn(self._pick_up(run), f"recover {run.id}")
 
     async def _pick_up(self, run: Run) -> None:
+        if run.channel_id is None or run.user_id is None:
+            await self._app.asks.give_up(run)
+            return
         try:
             channel = self._bot.get_channel(run.channel_id) or await self._bot.fetch_channel(run.channel_id)
             user = self._bot.get_user(run.user_id) or await self._bot.fetch_user(run.user_id)
@@ -60,13 +63,13 @@ class Recovery(commands.Cog):
             await self._apologise(surface, run)
             return
         place = Place(surface, self._voice(channel), channel, user, self._heading(run))
-        await self._conversation.lead(self._request(run), place, resume=run)
+        await self._conversation.lead(self._request(run, run.user_id, run.channel_id), place, resume=run)
 
     def _reference(self, run: Run) -> discord.MessageReference | None:
         if run.question_message_id is None:
             return None
         return discord.MessageReference(
-            message_id=run.question_message_id, channel_id=run.channel_id, guild_id=run.guild_id, fail_if_not_exists=False
+            message_id=run.question_message_id, channel_id=run.channel_id or 0, guild_id=run.guild_id, fail_if_not_exists=False
         )
 
     def _heading(self, run: Run) -> str:
@@ -79,11 +82,11 @@ class Recovery(commands.Cog):
         permissions = channel.permissions_for(guild.me) if guild else discord.Permissions.all()  # type: ignore[attr-defined]
         return placement(self._app.config, channel, permissions)
 
-    def _request(self, run: Run) -> AskRequest:
+    def _request(self, run: Run, user_id: int, channel_id: int) -> AskRequest:
         return AskRequest(
             question=run.question,
-            user_id=run.user_id,
-            channel_id=run.channel_id,
+            user_id=user_id,
+            channel_id=channel_id,
             guild_id=run.guild_id,
             question_message_id=run.question_message_id,
             source=run.source,

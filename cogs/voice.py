@@ -36,9 +36,7 @@ class Voice(commands.Cog):
             await interaction.followup.send(view=view, file=picture_file(voice), ephemeral=True)
         except ForwardPassError as error:
             await interaction.followup.send(f"⚠️ {error.for_user()}", ephemeral=True)
-        except discord.HTTPException as error:
-            await interaction.followup.send(unexpected(error), ephemeral=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
             await interaction.followup.send(unexpected(error), ephemeral=True)
 
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:

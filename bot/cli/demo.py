@@ -89,9 +89,9 @@ async def local_discord(
                 app.tasks.context = contextvars.copy_context()
                 channel, visitor = _world(env)
                 try:
-                    async with env.preview(channel, viewers=[visitor], layout="channel", port=port) as preview:
-                        async with _live(env, preview):
-                            yield preview
+                    page = env.preview(channel, viewers=[visitor], layout="channel", port=port)
+                    async with page as preview, _live(env, preview):
+                        yield preview
                 except simcord.SetupError as error:
                     raise ForwardPassError(f"The page cannot be served: {error}.", hint="Try another --port.") from error
 

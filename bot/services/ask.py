@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.errors import AnswerCancelledError, EmptyQuestionError, ForwardPassError
+from bot.errors import AnswerCancelledError, EmptyQuestionError, ForwardPassError, RunExpiredError, ShuttingDownError
 from bot.services.line import WaitingLine
-from bot.storage.runs import NewRun, Run, RunStore, Source
+from bot.storage.records import NewRun, Run, Source, State
+from bot.storage.runs import RunStore
 from models.trace import Trace
 from models.types import Answer, Job, ModelInfo, Sampling, Style
 
@@ -152,7 +153,7 @@ class AskService:
 
     async def give_up(self, run: Run) -> None:
         """Close a run that cannot be answered any more."""
-        await self._runs.mark(run.id, "failed", error="left open by a restart")
+        await self._runs.mark(run.id, "failed", error=ShuttingDownError("A restart came before the answer."))
 
     async def shown(self, run_id: str, message_ids: list[int]) -> None:
         """Remember the messages in which the answer stands."""
@@ -189,13 +190,17 @@ class AskService:
         job = Job(request.question.strip(), history, request.style, request.sampling or self._sampling, run.id)
         await self._runs.mark(run.id, "answering")
         answer = await self._model.answer(job, on_text=listener.text, cancelled=lambda: self._stopped.get(run.id, False))
-        run = await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
+        try:
+            await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
+            run = await self._runs.get(run.id)
+        except RunExpiredError as error:
+            raise AnswerCancelledError("The question was deleted while it was answered.") from error
         log.info("run %s: %d tokens in %.2f s (%s)", run.id, len(answer.answer_ids), answer.seconds, answer.finish)
         return Answered(run, answer, info)
 
     async def _close(self, run: Run, error: ForwardPassError) -> None:
-        state = "cancelled" if isinstance(error, AnswerCancelledError) else "failed"
-        await self._runs.mark(run.id, state, error=f"{type(error).__name__}: {error.message}")
+        state: State = "cancelled" if isinstance(error, AnswerCancelledError) else "failed"
+        await self._runs.mark(run.id, state, error=error)
         log.info("run %s: %s (%s)", run.id, state, type(error).__name__)
 
     def _watch(self, run: Run, request: AskRequest) -> None:

@@ -10,7 +10,8 @@ from bot.errors import NoInnerVoiceError, RunOfAnotherModelError
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.ask import Model
 from bot.services.monologue import Line, tell, verify
-from bot.storage.runs import Run, RunStore
+from bot.storage.records import Run
+from bot.storage.runs import RunStore
 from models.trace import Trace
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermission
 from bot.log import log_unexpected
 from bot.services.ask import Answered, AskRequest, AskService
 from bot.services.voice import VoiceService
-from bot.storage.runs import Run
+from bot.storage.records import Run
 from bot.ui.replies import AnswerWriter, Surface, escape, footer
 from bot.ui.threads import Placement, open_thread, write_voice
 from bot.ui.views import voice_view
@@ -34,7 +34,7 @@ class Place:
     surface: Surface
     voice: Placement
     typing_in: discord.abc.Messageable | None
-    asker: discord.abc.User
+    asker: discord.User | discord.Member
     heading: str = ""
     """Goes above the answer: a slash command does not show what was asked."""
 
@@ -76,7 +76,7 @@ class Conversation:
             await writer.discard()
         except ForwardPassError as error:
             await self._finish(writer, f"{place.heading}⚠️ {error.for_user()}", None, place)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             await self._finish(writer, place.heading + unexpected(error), None, place)
         else:
             await self._show(answered, writer, place)
@@ -109,7 +109,7 @@ class Conversation:
         except discord.HTTPException as error:
             log.info("run %s: no thread (HTTP %s), a button instead", run.id, error.status)
             await self._note(message, place, "", voice_view(run.id))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id))
 
     async def _prepare(self, run_id: str) -> None:
@@ -119,7 +119,7 @@ class Conversation:
             await self._voices.told(run_id, None)
         except ForwardPassError as error:
             log.info("run %s: no inner voice yet (%s)", run_id, type(error).__name__)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             log_unexpected(log, error, run_id=run_id)
 
     async def _note(self, message: discord.Message, place: Place, line: str, view: discord.ui.View | None) -> None:
@@ -132,9 +132,7 @@ class Conversation:
             with contextlib.suppress(discord.HTTPException):
                 await place.surface.send(line or "💭", view=view)
 
-    async def _finish(
-        self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place
-    ) -> list[discord.Message]:
+    async def _finish(self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place) -> list[discord.Message]:
         """The final flush, tried again when Discord stumbles; when it may not be written here, the asker hears it by DM."""
         for delay in (*_RETRY_DELAYS, None):
             try:
@@ -174,7 +172,7 @@ def unexpected(error: BaseException) -> str:
     return f"⚠️ Something broke inside me. If it happens again, tell my host: error {log_unexpected(log, error)}."
 
 
-async def whisper(user: discord.abc.User, text: str) -> None:
+async def whisper(user: discord.User | discord.Member, text: str) -> None:
     """Tell somebody by DM what could not be said where they asked."""
     try:
         await user.send(text[:2000])

@@ -17,6 +17,7 @@ from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
 log = logging.getLogger(__name__)
 
 Mode = Literal["thread", "button", "off"]
+ArchiveMinutes = Literal[60, 1440, 4320, 10080]
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
 _RETRY_DELAYS = (0.5, 2.0)
 
@@ -48,7 +49,9 @@ def thread_name(question: str) -> str:
     return clip("💭 " + (" ".join(question.split()) or "…"), 100)
 
 
-async def open_thread(message: discord.Message, question: str, *, archive_minutes: Literal[60, 1440, 4320, 10080]) -> discord.Thread:
+async def open_thread(
+    message: discord.Message, question: str, *, archive_minutes: Literal[60, 1440, 4320, 10080]
+) -> discord.Thread:
     """The one thread of a message. A thread's id is its message's id, so a retry first looks whether it is there by now.
 
     Raises:

@@ -25,7 +25,9 @@ class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=
         self.run_id = run_id
 
     @classmethod
-    async def from_custom_id(cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /) -> Self:
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
         return cls(match["run"])
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:

@@ -28,7 +28,6 @@ def paragraphs(voice: InnerVoice) -> list[str]:
     return parts or ["*I can say nothing of it that I could prove.*"]
 
 
-
 def picture_file(voice: InnerVoice) -> discord.File:
     """A fresh file object of the heat map: discord.py consumes it when it sends."""
     return discord.File(io.BytesIO(voice.heatmap), filename=PICTURE, description=clip(voice.alt, 1024))

@@ -1,0 +1,255 @@
+"""What the monologue may state: each fact has a name, a place in the trace, and one function that reads it there.
+
+Nothing is told that is not in `READINGS`, and the verifier recomputes each fact by its name from the same table. Knows no
+sentences; those are data in ``bot/locales``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from bot.render.text import named
+from models import readings as read
+from models.trace import Trace
+
+Value = float | int | str | None
+Unit = Literal["whole", "share", "nats", "token", "text", "claim"]
+
+SURE, LOST_PERPLEXITY, LOST_PROB, CLOSE = 0.8, 60.0, 0.12, 0.6
+"""Moods: certain from this final probability on; lost from this spread or to this top; torn from this share of the first."""
+
+
+class Where(NamedTuple):
+    """Where in the trace a fact stands: answer token, depth, token id; None where it does not matter."""
+
+    t: int | None = None
+    depth: int | None = None
+    id: int | None = None
+
+
+NOWHERE = Where()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that a line states. ``shown`` is the exact part of the line's text that states it."""
+
+    name: str
+    value: Value
+    shown: str
+    where: Where = NOWHERE
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; ``where`` holds only what matters."""
+        where = {key: value for key, value in self.where._asdict().items() if value is not None}
+        return {"name": self.name, "value": self.value, "shown": self.shown, "where": where}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One paragraph of the monologue. ``facts`` stand in the order of the text; claims follow the numbers of their sentence."""
+
+    text: str
+    facts: tuple[Fact, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``--json``."""
+        return {"text": self.text, "facts": [fact.to_json() for fact in self.facts]}
+
+
+class Reading(NamedTuple):
+    """How a fact is read, what it needs to know (``t``, ``d``epth, ``i``d), and in which unit it is shown."""
+
+    unit: Unit
+    needs: str
+    of: Callable[..., Any]
+
+
+def _settled(trace: Trace, t: int) -> int | None:
+    settle = read.settle_depth(trace, t)
+    return None if settle is None else max(1, settle)  # depth 0 reads back the input where embeddings are tied
+
+
+def _run_end(trace: Trace, t: int, depth: int, token: int) -> int | None:
+    return read.run_end(trace, t, depth) if read.top_token(trace, t, depth) == token else None
+
+
+def _run_start(trace: Trace, t: int, depth: int, token: int) -> int | None:
+    return read.run_start(trace, t, depth) if read.top_token(trace, t, depth) == token else None
+
+
+def marks_until(trace: Trace, t: int) -> int | None:
+    """The last depth up to which, from L/2 on, no word was top-1; None when a word leads at L/2 already."""
+    start = read.half(trace)
+    for depth in range(start, trace.depths + 1):
+        if read.is_word(read.token_text(trace, read.top_token(trace, t, depth))):
+            return depth - 1 if depth > start else None
+    return trace.depths
+
+
+def next_word(trace: Trace, t: int) -> int | None:
+    """The likeliest kept word at depth L that reads differently from the emitted token."""
+    emitted = named(read.emitted_text(trace, t))
+    for token in trace.top_ids[t, -1].tolist():
+        text = read.token_text(trace, token)
+        if token != trace.answer_ids[t] and read.is_word(text) and named(text) != emitted:
+            return int(token)
+    return None
+
+
+def place(trace: Trace, t: int, token: int) -> int | None:
+    """The place of a kept token in the line at depth L, from 1; the emitted token's place is known even beyond k."""
+    if token == trace.answer_ids[t]:
+        return int(trace.emitted_rank[t, -1]) + 1
+    kept = trace.top_ids[t, -1].tolist()
+    return kept.index(token) + 1 if token in kept else None
+
+
+def easiest(trace: Trace) -> int | None:
+    """The spoken word with the highest final probability."""
+    words = [t for t in range(trace.length) if not trace.special[t] and read.is_word(trace.tokens[t])]
+    return max(words, key=lambda t: float(trace.emitted_prob[t, -1]), default=None)
+
+
+def second_pivot(trace: Trace) -> int | None:
+    """The next best answer token by pivot score, at least five tokens away from the pivotal one."""
+    pivot, scores = read.pivotal(trace), read.pivot_scores(trace)
+    if pivot is None:
+        return None
+    scores[max(0, pivot - 4) : pivot + 5] = 0
+    return int(scores.argmax()) if scores.max() > 0 else None
+
+
+def _peak(trace: Trace, t: int, token: int) -> tuple[int, float] | None:
+    """Depth and value of the highest kept probability of a token at the depths >= L/2."""
+    kept = [(depth, read.kept_prob(trace, t, depth, token)) for depth in range(read.half(trace), trace.depths + 1)]
+    return max(((d, p) for d, p in kept if p is not None), key=lambda pair: pair[1], default=None)
+
+
+def _on_top(trace: Trace, t: int, token: int) -> int:
+    return int((trace.top_ids[t, read.half(trace) :, 0] == token).sum())
+
+
+def _upper_depths(trace: Trace) -> int:
+    return trace.depths + 1 - read.half(trace)
+
+
+def mood(trace: Trace, t: int) -> str:
+    """overruled, lost, certain, torn or plain: what the numbers at the last depth, and the words on top before it, look like."""
+    final, top = float(trace.emitted_prob[t, -1]), float(trace.top_probs[t, -1, 0])
+    if trace.emitted_rank[t, -1] > 0:
+        return "overruled"
+    if final >= SURE:
+        return "certain"
+    if read.perplexity(trace, t) >= LOST_PERPLEXITY or top <= LOST_PROB:
+        return "lost"
+    rival = next_word(trace, t)
+    if rival is not None and (read.kept_prob(trace, t, trace.depths, rival) or 0.0) >= CLOSE * final:
+        return "torn"
+    return "plain"
+
+
+def is_twin(trace: Trace, t: int, token: int) -> bool:
+    """Whether an id is the emitted word in another spelling: no and No."""
+    one, other = read.token_text(trace, token).strip().casefold(), read.emitted_text(trace, t).strip().casefold()
+    return token != trace.answer_ids[t] and one == other and read.is_word(one)
+
+
+def _unopposed(trace: Trace, t: int) -> bool:
+    tops = trace.top_ids[t, read.half(trace) :, 0].tolist()
+    return not any(i != trace.answer_ids[t] and read.is_word(read.token_text(trace, i)) for i in tops)
+
+
+def prefix(trace: Trace, t: int, *, words: int = 6) -> str:
+    """What had been written before answer token ``t``: the last few words of it."""
+    whole = "".join(trace.tokens[:t]).split()
+    return ("… " if len(whole) > words else "") + " ".join(whole[-words:])
+
+
+def _share(trace: Trace, t: int) -> float:
+    return read.handover_depth(trace, t) / trace.depths
+
+
+def _text(trace: Trace, t: int, depth: int) -> str:
+    return read.token_text(trace, read.top_token(trace, t, depth))
+
+
+READINGS: Mapping[str, Reading] = {
+    # whole numbers
+    "position": Reading("whole", "t", lambda trace, t: len(trace.prompt_ids) + t + 1),
+    "length": Reading("whole", "", lambda trace: trace.length),
+    "blocks": Reading("whole", "", lambda trace: trace.depths),
+    "settle": Reading("whole", "t", _settled),
+    "handover": Reading("whole", "t", read.handover_depth),
+    "half": Reading("whole", "", read.half),
+    "upper_depths": Reading("whole", "", _upper_depths),
+    "marks_until": Reading("whole", "t", marks_until),
+    "run_start": Reading("whole", "tdi", _run_start),
+    "run_end": Reading("whole", "tdi", _run_end),
+    "depths_on_top": Reading("whole", "ti", _on_top),
+    "distinct_tops": Reading("whole", "t", read.distinct_tops),
+    "peak_depth": Reading("whole", "ti", lambda trace, t, i: (_peak(trace, t, i) or (None,))[0]),
+    "place": Reading("whole", "ti", place),
+    "choices": Reading("whole", "t", lambda trace, t: round(read.perplexity(trace, t))),
+    # probabilities and other shares
+    "handover_share": Reading("share", "t", _share),
+    "emitted_prob": Reading("share", "t", lambda trace, t: float(trace.emitted_prob[t, -1])),
+    "sampled_prob": Reading("share", "t", lambda trace, t: float(trace.sampled_prob[t])),
+    "final_prob": Reading("share", "ti", lambda trace, t, i: read.kept_prob(trace, t, trace.depths, i)),
+    "peak_prob": Reading("share", "ti", lambda trace, t, i: (_peak(trace, t, i) or (None, None))[1]),
+    "sureness": Reading("share", "", read.sureness),
+    "entropy": Reading("nats", "t", lambda trace, t: float(trace.entropy[t, -1])),
+    # tokens and text
+    "emitted": Reading("token", "t", read.emitted_text),
+    "top": Reading("token", "td", _text),
+    "candidate": Reading("token", "ti", lambda trace, t, i: read.token_text(trace, i) if _peak(trace, t, i) else None),
+    "prefix": Reading("text", "t", prefix),
+    # claims: the whole sentence is what is shown, and it stands only where the reading is true
+    "is_first": Reading("claim", "t", lambda trace, t: t == 0),
+    "is_silent": Reading("claim", "", lambda trace: trace.length == 0),
+    "is_all_control": Reading("claim", "", lambda trace: bool(trace.length) and bool(trace.special.all())),
+    "is_wordless": Reading("claim", "", lambda trace: bool(trace.length) and read.pivotal(trace) is None),
+    "is_pivotal": Reading("claim", "t", lambda trace, t: read.pivotal(trace) == t),
+    "settled_at_half": Reading("claim", "t", lambda trace, t: (_settled(trace, t) or trace.depths + 1) <= read.half(trace)),
+    "settled_before_last": Reading("claim", "t", lambda trace, t: (_settled(trace, t) or trace.depths) < trace.depths),
+    "settled_at_last": Reading("claim", "t", lambda trace, t: _settled(trace, t) == trace.depths),
+    "never_settled": Reading("claim", "t", lambda trace, t: _settled(trace, t) is None),
+    "took_top": Reading("claim", "t", lambda trace, t: bool(trace.emitted_rank[t, -1] == 0)),
+    "passed_over_top": Reading("claim", "t", lambda trace, t: bool(trace.emitted_rank[t, -1] > 0)),
+    "was_drawn": Reading("claim", "t", lambda trace, t: float(trace.sampled_prob[t]) != 1.0),
+    "handed_over_last": Reading("claim", "t", lambda trace, t: read.handover_depth(trace, t) == trace.depths),
+    "handed_over_before": Reading("claim", "t", lambda trace, t: read.handover_depth(trace, t) < trace.depths),
+    "is_unopposed": Reading("claim", "t", _unopposed),
+    "is_next_word": Reading("claim", "ti", lambda trace, t, i: next_word(trace, t) == i),
+    "is_twin": Reading("claim", "ti", is_twin),
+    "is_gone": Reading("claim", "ti", lambda trace, t, i: read.kept_prob(trace, t, trace.depths, i) is None),
+    "is_denial": Reading("claim", "ti", lambda trace, t, i: read.is_denial(read.token_text(trace, i))),
+    "led_most": Reading("claim", "ti", lambda trace, t, i: 2 * _on_top(trace, t, i) > _upper_depths(trace)),
+    "is_easiest": Reading("claim", "t", lambda trace, t: easiest(trace) == t),
+    "is_second": Reading("claim", "t", lambda trace, t: second_pivot(trace) == t),
+    "is_closing": Reading("claim", "t", lambda trace, t: t == trace.length - 1 > 0 and bool(trace.special[t])),
+    **{
+        f"is_{name}": Reading("claim", "t", lambda trace, t, name=name: mood(trace, t) == name)
+        for name in ("overruled", "certain", "lost", "torn", "plain")
+    },
+}
+
+
+def value_of(trace: Trace, name: str, where: Where) -> Value:
+    """Read one fact; None when it has no value there, when the place lies outside of the trace, or for an unknown name."""
+    reading = READINGS.get(name)
+    if reading is None or trace.depths < 1:
+        return None
+    limits = {"t": (where.t, trace.length), "d": (where.depth, trace.depths + 1), "i": (where.id, None)}
+    arguments = []
+    for need in reading.needs:
+        value, limit = limits[need]
+        if value is None or value < 0 or (limit is not None and value >= limit):
+            return None
+        arguments.append(value)
+    read_value: Value = reading.of(trace, *arguments)
+    return None if isinstance(read_value, float) and not np.isfinite(read_value) else read_value

@@ -1,0 +1,254 @@
+"""What the monologue tells of a trace, and in which order. The words are data (`phrases`), the numbers are `facts`.
+
+Where a depth is named it is the lens that reads there; the voice claims only the last depth, the named figures of the trace, and
+the tokens. Knows no Discord and no markdown: token text stands raw between “ and ”.
+"""
+
+from __future__ import annotations
+
+from bot.services.monologue import facts
+from bot.services.monologue.facts import Line, Where
+from bot.services.monologue.phrases import Ask, Chooser, Sentence, fill, phrases_for
+from models import readings as read
+from models.trace import Trace
+
+LONGEST = 1_800
+_MAX_RUNS = 4
+_TELLING_DENIAL = 0.01
+
+
+class Teller:
+    """One monologue in the making, at one answer token ``t``."""
+
+    def __init__(self, trace: Trace, t: int, locale: str) -> None:
+        self.trace, self.t = trace, t
+        self._phrases = phrases_for(locale)
+        self._chooser = Chooser(trace)
+        self.mood = facts.mood(trace, t)
+
+    def ask(self, name: str, *, t: int | None = None, depth: int | None = None, id: int | None = None) -> Ask:
+        """A fact at this token, or at another."""
+        return Ask(name, Where(self.t if t is None else t, depth, id))
+
+    def say(self, key: str, *claims: str | Ask, **slots: Ask) -> Sentence:
+        """A sentence of the table; slots that are not given are facts of the same name at this token."""
+        phrase = self._chooser.pick(key, self._phrases[key])
+        return self._fill(phrase, slots, claims)
+
+    def _fill(self, phrase: str, slots: dict[str, Ask], claims: tuple[str | Ask, ...]) -> Sentence:
+        here = {name: self.ask(name) for name in facts.READINGS}
+        return fill(self.trace, phrase, here | slots, [self.ask(c) if isinstance(c, str) else c for c in claims])
+
+    # -- the parts, in the order in which they are told -------------------------------------------------------------------------
+
+    def wake(self) -> Sentence:
+        """Where the emitted token settled: its place in the text and its depth."""
+        settle = read.settle_depth(self.trace, self.t)
+        if settle is None:
+            return self.say("wake_never", "never_settled")
+        if settle == self.trace.depths:
+            return self.say("wake_last", "settled_at_last")
+        if settle <= read.half(self.trace):
+            return self.say("wake_early", "settled_at_half")
+        return self.say("wake_settled", "settled_before_last")
+
+    def page(self) -> list[Sentence]:
+        """What had been written before."""
+        if self.t == 0:
+            return [self.say("page_empty", "is_first")]
+        return [self.say("page")] if read.is_word(facts.prefix(self.trace, self.t)) else []
+
+    def climb(self) -> list[Sentence]:
+        """What the lens read on the way up: marks first, then the words that were on top and are not the answer."""
+        told = []
+        until = facts.marks_until(self.trace, self.t)
+        if until is not None and until > read.half(self.trace) and until < self.trace.depths:
+            told.append(self.say("marks"))
+        runs = self._runs()
+        if not runs:
+            return [*told, *self._twin()] if told else [self.say("unopposed_bare", "is_unopposed")] if self._alone() else told
+        told.append(self._rise(runs))
+        rival = max(runs, key=lambda run: run[1] - run[0])[2]
+        if len(runs) == 1 and not read.is_denial(read.token_text(self.trace, rival)):
+            told += self._lead(rival) or [self._fall(rival)]
+        else:
+            told.append(self._fall(rival))
+        return [*told, *self._twin()]
+
+    def _alone(self) -> bool:
+        return bool(facts.value_of(self.trace, *self.ask("is_unopposed")))
+
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """First depth, last depth and id of the telling runs of words on top at the depths >= L/2, in order of depth."""
+        trace, t, depth, runs = self.trace, self.t, read.half(self.trace), []
+        while depth < trace.depths:
+            end, token = read.run_end(trace, t, depth), read.top_token(trace, t, depth)
+            text = read.token_text(trace, token)
+            last = token == trace.answer_ids[t] and end == trace.depths
+            if read.is_word(text) and not last and not facts.is_twin(trace, t, token):
+                runs.append((read.run_start(trace, t, depth), end, token))
+            depth = end + 1
+        runs = [run for run in runs if run[2] != trace.answer_ids[t]] and runs  # alone, the emitted token is no rival
+        telling = sorted(runs, key=lambda run: (run[1] - run[0] + 1) * self._weight(run[2]), reverse=True)
+        return sorted(telling[:_MAX_RUNS])
+
+    def _weight(self, token: int) -> float:
+        return read.word_weight(read.token_text(self.trace, token))
+
+    def _rise(self, runs: list[tuple[int, int, int]]) -> Sentence:
+        parts, slots = [], {}
+        for number, (start, end, token) in enumerate(runs):
+            [item] = self._phrases["rise_item" if end > start else "rise_item_single"]
+            parts.append(item.replace("{", "{r" + str(number) + "_"))
+            slots[f"r{number}_word"] = self.ask("top", depth=end)
+            slots[f"r{number}_from"] = self.ask("run_start", depth=end, id=token)
+            slots[f"r{number}_to"] = self.ask("run_end", depth=end, id=token)
+        key = "rise" if len(runs) > 1 else "rise_one"
+        phrase = self._chooser.pick(key, self._phrases[key])
+        return self._fill(phrase.replace("{list}", "; ".join(parts)), slots, ())
+
+    def _lead(self, token: int) -> list[Sentence]:
+        led = self.ask("led_most", id=token)
+        if not facts.value_of(self.trace, *led):
+            return []
+        return [self.say("led_most", led, depths_on_top=self.ask("depths_on_top", id=token))]
+
+    def _fall(self, token: int) -> Sentence:
+        slots = {
+            "rival": self.ask("candidate", id=token),
+            "peak_depth": self.ask("peak_depth", id=token),
+            "peak_prob": self.ask("peak_prob", id=token),
+            "final_prob": self.ask("final_prob", id=token),
+        }
+        gone = self.ask("is_gone", id=token)
+        if facts.value_of(self.trace, *gone):
+            return self.say("fall_gone", gone, **slots)
+        return self.say("fall", **slots)
+
+    def _twin(self) -> list[Sentence]:
+        """The emitted word in another spelling, when it was on top just before the answer settled."""
+        settle = read.settle_depth(self.trace, self.t)
+        if settle is None or settle <= read.half(self.trace):
+            return []
+        token = read.top_token(self.trace, self.t, settle - 1)
+        if not facts.is_twin(self.trace, self.t, token):
+            return []
+        start, end = (self.ask(name, depth=settle - 1, id=token) for name in ("run_start", "run_end"))
+        same = facts.value_of(self.trace, *start) == facts.value_of(self.trace, *end)
+        slots = {"twin": self.ask("candidate", id=token), "from": start, "to": end}
+        return [self.say("twin_single" if same else "twin", self.ask("is_twin", id=token), **slots)]
+
+    def handover(self) -> Sentence:
+        """Where the distribution begins to be the final one, as a share of the depth."""
+        if read.handover_depth(self.trace, self.t) == self.trace.depths:
+            return self.say("handover_last", "handed_over_last")
+        return self.say("handover", "handed_over_before")
+
+    def taken(self) -> list[Sentence]:
+        """What was emitted, at which probability, and over what."""
+        told = [self._taken()]
+        if facts.value_of(self.trace, *self.ask("was_drawn")) and self._sampler_differs():
+            told.append(self.say("drawn", "was_drawn"))
+        return told + self._denial()
+
+    def _taken(self) -> Sentence:
+        if self.mood == "overruled":
+            top = read.top_token(self.trace, self.t, self.trace.depths)
+            slots = {"top": self.ask("top", depth=self.trace.depths), "top_prob": self.ask("final_prob", id=top)}
+            slots["place"] = self.ask("place", id=int(self.trace.answer_ids[self.t]))
+            return self.say("passed_over", "passed_over_top", **slots)
+        if self.mood == "lost":
+            return self.say("took_lost", "took_top", "is_lost")
+        other = facts.next_word(self.trace, self.t)
+        if other is None:
+            return self.say("took_alone", "took_top")
+        slots = {"other": self.ask("candidate", id=other), "other_prob": self.ask("final_prob", id=other)}
+        claims = ("took_top", f"is_{self.mood}", self.ask("is_next_word", id=other))
+        return self.say("took_torn" if self.mood == "torn" else "took_clear", *claims, **slots)
+
+    def _sampler_differs(self) -> bool:
+        drawn, own = float(self.trace.sampled_prob[self.t]), float(self.trace.emitted_prob[self.t, -1])
+        return abs(drawn - own) > 0.01
+
+    def _denial(self) -> list[Sentence]:
+        """A no that stood in line and was not asked."""
+        trace, t = self.trace, self.t
+        if read.is_denial(read.emitted_text(trace, t)):
+            return []
+        for token, prob in zip(trace.top_ids[t, -1].tolist(), trace.top_probs[t, -1].tolist(), strict=True):
+            if read.is_denial(read.token_text(trace, token)) and prob >= _TELLING_DENIAL and token != trace.answer_ids[t]:
+                deny = self.ask("candidate", id=token)
+                if token == facts.next_word(trace, t) or token == trace.top_ids[t, -1, 0]:
+                    return []
+                slots = {"deny": deny, "deny_prob": self.ask("final_prob", id=token), "deny_place": self.ask("place", id=token)}
+                return [self.say("denial", self.ask("is_denial", id=token), **slots)]
+        return []
+
+    def doubt(self) -> Sentence:
+        """How open it still was at the last depth."""
+        choices = round(read.perplexity(self.trace, self.t))
+        if choices < 2:
+            return self.say("doubt_none")
+        return self.say("doubt_some" if choices <= 20 else "doubt_wide")
+
+    def elsewhere(self) -> list[Sentence]:
+        """One glance at the rest of the answer: a second knot in a long one, the easiest word in a short one."""
+        second, easy = facts.second_pivot(self.trace), facts.easiest(self.trace)
+        if self.trace.length >= 16 and second is not None:
+            slots = {"second": "emitted", "second_prob": "emitted_prob", "second_position": "position"}
+            asked = {slot: self.ask(name, t=second) for slot, name in slots.items()}
+            return [self.say("second", self.ask("is_second", t=second), **asked)]
+        if easy is not None and easy != self.t:
+            asked = {"easy": self.ask("emitted", t=easy), "easy_prob": self.ask("emitted_prob", t=easy)}
+            return [self.say("easy", self.ask("is_easiest", t=easy), **asked)]
+        return []
+
+    def over(self) -> list[Sentence]:
+        """The closing token, where there is one, and the end of the pass."""
+        last = self.trace.length - 1
+        told = []
+        if facts.value_of(self.trace, *self.ask("is_closing", t=last)):
+            asked = {"closing_position": self.ask("position", t=last), "closing_prob": self.ask("emitted_prob", t=last)}
+            told.append(self.say("closing", self.ask("is_closing", t=last), **asked))
+        return [*told, self.say("over")]
+
+    def quiet(self) -> list[Sentence]:
+        """The word, its probability, and the nearest other one: for when little happened."""
+        told = [self.say("quiet", "is_certain")]
+        other = facts.next_word(self.trace, self.t)
+        if other is not None:
+            slots = {"other": self.ask("candidate", id=other), "other_prob": self.ask("final_prob", id=other)}
+            told.append(self.say("quiet_other", self.ask("is_next_word", id=other), **slots))
+        return told
+
+
+def tell(trace: Trace, locale: str = "en-US") -> tuple[Line, ...]:
+    """The inner monologue of an answer: first person, deterministic, every number a fact of the trace.
+
+    Line by line: where I woke and what stood on the page, what the lens read on the way up, the handover, what was taken, the
+    doubt, the end. When the pivotal token was sure, two or three lines say so.
+    """
+    lines = [_line(part) for part in _parts(trace, locale) if part]
+    while len(lines) > 2 and sum(len(line.text) + 2 for line in lines) > LONGEST:
+        lines.pop(-2)
+    return tuple(lines)
+
+
+def _parts(trace: Trace, locale: str) -> list[list[Sentence]]:
+    if trace.length == 0 or trace.depths < 1:
+        table = phrases_for(locale)
+        silent = [Ask("is_silent", Where())] if trace.length == 0 else []
+        return [[fill(trace, table["silent"][0], {}, silent)], [fill(trace, table["silent_over"][0], {})]]
+    pivot = read.pivotal(trace)
+    spoken = [t for t in range(trace.length) if not trace.special[t]]
+    teller = Teller(trace, pivot if pivot is not None else spoken[0] if spoken else 0, locale)
+    if not spoken:
+        return [[teller.say("control", Ask("is_all_control", Where()))], [teller.say("control_over")]]
+    if teller.mood == "certain":
+        return [[teller.wake()], teller.quiet(), teller.over()]
+    first = [teller.wake(), *teller.page()] if pivot is not None else [teller.say("wake_wordless", "is_wordless")]
+    return [first, teller.climb(), [teller.handover()], teller.taken(), [teller.doubt(), *teller.elsewhere()], teller.over()]
+
+
+def _line(sentences: list[Sentence]) -> Line:
+    return Line(" ".join(s.text for s in sentences), tuple(fact for s in sentences for fact in s.facts))

@@ -164,7 +164,7 @@ class RunStore:
             return None
         try:
             return await asyncio.to_thread(Trace.from_bytes, row.trace)
-        except (ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             logger.warning("the stored trace of run %s cannot be read (%s)", run_id, type(error).__name__)
             return None
 

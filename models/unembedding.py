@@ -1,0 +1,164 @@
+"""From residual states to the numbers of a trace, in chunks: the logits of all depths never exist at once. Knows tensors alone.
+
+Each chunk of cells goes once through norm and head; one sweep over its fp32 logits gives log-sum-exp, entropy, KL to the final
+distribution, the likeliest tokens, and the emitted token's probability and rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from models.adapters import Parts, device_of
+from models.trace import FloatArray, IntArray
+
+_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
+"""Budget of one chunk's fp32 logits; a few temporaries of the same size come on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The numbers of every cell; names and shapes as in `models.trace.Trace`."""
+
+    top_ids: IntArray  # (T, L+1, k)
+    top_logprobs: FloatArray  # (T, L+1, k)
+    emitted_prob: FloatArray  # (T, L+1)
+    emitted_rank: IntArray  # (T, L+1)
+    entropy: FloatArray  # (T, L+1)
+    kl_to_final: FloatArray  # (T, L+1)
+    checked_logprobs: FloatArray | None  # (T, m) at depth L, of the ids to check
+
+
+def read(
+    parts: Parts,
+    states: Sequence[torch.Tensor],
+    answer_ids: Sequence[int],
+    *,
+    k: int,
+    rows: int | None = None,
+    check_ids: Sequence[Sequence[int]] | None = None,
+) -> Reading:
+    """Every number of the trace.
+
+    Args:
+        parts: norm, head and what the model does to logits.
+        states: L+1 tensors (T, D), depths 0 to L; the last is normed already.
+        answer_ids: (T,) the emitted tokens.
+        k: candidates to keep.
+        rows: cells per chunk; from `_BYTES` when None.
+        check_ids: (T, m) ids whose log-probabilities at depth L are wanted.
+    """
+    reader = _Reader(parts, states, answer_ids, k, check_ids)
+    length, depths = len(answer_ids), len(states)
+    budget = rows or reader.rows_in_budget()
+    together = max(1, budget // depths)  # positions per chunk
+    for start in range(0, length, together):
+        reader.read_positions(slice(start, min(start + together, length)), depths_at_once=max(1, budget // together))
+    return reader.result()
+
+
+class _Reader:
+    """Holds the growing result while chunks come by."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        states: Sequence[torch.Tensor],
+        answer_ids: Sequence[int],
+        k: int,
+        check_ids: Sequence[Sequence[int]] | None,
+    ) -> None:
+        self._parts = parts
+        self._states = states
+        device = device_of(parts.head) or states[-1].device
+        self._device = device
+        self._emitted = torch.tensor([int(i) for i in answer_ids], device=device)  # (T,)
+        self._check_ids = None if check_ids is None else torch.tensor([list(row) for row in check_ids], device=device)  # (T, m)
+        self._vocabulary = self._logits(states[-1][:1]).shape[-1]
+        shape = (len(answer_ids), len(states))
+        k = min(k, self._vocabulary)
+        self._top_ids = torch.empty((*shape, k), dtype=torch.long, device=device)
+        self._top_logprobs = torch.empty((*shape, k), device=device)
+        self._emitted_prob = torch.empty(shape, device=device)
+        self._emitted_rank = torch.empty(shape, dtype=torch.long, device=device)
+        self._entropy = torch.empty(shape, device=device)
+        self._kl = torch.empty(shape, device=device)
+        self._checked: list[torch.Tensor] = []  # (p, m) each
+
+    def rows_in_budget(self) -> int:
+        return max(1, _BYTES.get(self._device.type, 64 << 20) // (4 * self._vocabulary))
+
+    def read_positions(self, at: slice, *, depths_at_once: int) -> None:
+        """Fill in all depths of the positions ``at``, depth L first: the others are compared with it."""
+        last = len(self._states) - 1
+        logits = self._logits(self._states[last][at])  # (p, V)
+        final = logits.log_softmax(-1)  # (p, V)
+        if self._check_ids is not None:
+            self._checked.append(final.gather(-1, self._check_ids[at]))
+        final_probs = final.exp()  # (p, V)
+        final_negentropy = (final_probs * final).sum(-1)  # (p,)
+        self._sweep(at, slice(last, last + 1), logits[:, None], final_probs, final_negentropy)
+        self._kl[at, last] = 0.0
+        del logits, final
+        for depths in _slices(last, depths_at_once):
+            state = torch.stack([self._normed(s[at]) for s in self._states[depths]], dim=1)  # (p, q, D)
+            self._sweep(at, depths, self._logits(state), final_probs, final_negentropy)
+
+    def _sweep(
+        self,
+        at: slice,
+        depths: slice,
+        logits: torch.Tensor,  # (p, q, V) fp32
+        final_probs: torch.Tensor,  # (p, V)
+        final_negentropy: torch.Tensor,  # (p,)
+    ) -> None:
+        k = self._top_ids.shape[-1]
+        top = logits.topk(k, dim=-1)  # (p, q, k)
+        peak = top.values[..., :1]  # (p, q, 1)
+        emitted = self._emitted[at, None, None].expand(-1, logits.shape[1], 1)  # (p, q, 1)
+        own = logits.gather(-1, emitted)  # (p, q, 1)
+        self._emitted_rank[at, depths] = (logits > own).sum(-1)
+        logits = logits - peak  # near 0 where the mass is: the sums below lose no digits
+        probs = logits.exp()  # (p, q, V) not yet divided by their sum
+        total = probs.sum(-1)  # (p, q)
+        log_total = total.log()
+        mean = torch.linalg.vecdot(probs, logits) / total  # (p, q) expected shifted logit
+        self._top_ids[at, depths] = top.indices
+        self._top_logprobs[at, depths] = top.values - peak - log_total[..., None]
+        self._emitted_prob[at, depths] = (own - peak)[..., 0].sub(log_total).exp()
+        self._entropy[at, depths] = log_total - mean
+        cross = torch.matmul(logits, final_probs[:, :, None])[..., 0] - log_total  # (p, q) -H(final, depth)
+        self._kl[at, depths] = (final_negentropy[:, None] - cross).clamp_min(0)
+
+    def _normed(self, state: torch.Tensor) -> torch.Tensor:
+        """The final norm over states (p, D), its statistics taken anew."""
+        device = device_of(self._parts.norm)
+        normed: torch.Tensor = self._parts.norm(state if device is None else state.to(device))
+        return normed.to(self._device)
+
+    def _logits(self, normed: torch.Tensor) -> torch.Tensor:
+        """Head and what the model does after it: normed states (…, D) to fp32 logits (…, V)."""
+        logits: torch.Tensor = self._parts.finish(self._parts.head(normed.to(self._device)))
+        return logits.to(self._device).float()
+
+    def result(self) -> Reading:
+        return Reading(
+            top_ids=_numpy(self._top_ids),
+            top_logprobs=_numpy(self._top_logprobs),
+            emitted_prob=_numpy(self._emitted_prob),
+            emitted_rank=_numpy(self._emitted_rank),
+            entropy=_numpy(self._entropy),
+            kl_to_final=_numpy(self._kl),
+            checked_logprobs=_numpy(torch.cat(self._checked)) if self._checked else None,
+        )
+
+
+def _slices(end: int, step: int) -> Iterator[slice]:
+    return (slice(start, min(start + step, end)) for start in range(0, end, step))
+
+
+def _numpy(tensor: torch.Tensor) -> Any:
+    return tensor.cpu().numpy()

@@ -33,8 +33,8 @@ class Tasks:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start work that nobody awaits."""
-        context = self.context.copy() if self.context is not None else None
-        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
+        context = contextvars.copy_context() if self.context is None else self.context.copy()
+        task = context.run(asyncio.create_task, work, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task

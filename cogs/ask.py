@@ -79,8 +79,8 @@ class Ask(commands.Cog):
         self._app.tasks.spawn(self._conversation.lead(request, place), f"question {interaction.id}")
 
     def _voice_of(self, interaction: discord.Interaction[ForwardPassBot]) -> Placement:
-        if not interaction.is_guild_integration():
-            # Installed by the user alone, the bot is no member here: it has its interaction and nothing else.
+        if interaction.guild_id is None or self._bot.get_guild(interaction.guild_id) is None:
+            # In a server where only the user installed it, the bot is no member: it has its interaction and nothing else.
             return Placement("button")
         return placement(self._app.config, interaction.channel, interaction.app_permissions)
 

@@ -58,7 +58,7 @@ class Recovery(commands.Cog):
             await self._app.asks.give_up(run)
             return
         surface = MessageSurface(channel, self._reference(run))
-        if discord.utils.utcnow() - run.created_at > STILL_WANTED:
+        if datetime.datetime.now(datetime.UTC) - run.created_at > STILL_WANTED:
             await self._app.asks.give_up(run)
             await self._apologise(surface, run)
             return

@@ -41,7 +41,7 @@ class Voice(commands.Cog):
 
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:
         """Why there is a button and no thread, when an admin could change it."""
-        if not interaction.is_guild_integration():
+        if interaction.guild_id is None or interaction.client.get_guild(interaction.guild_id) is None:
             return ""
         missing = placement(self._app.config, interaction.channel, interaction.app_permissions).missing
         names = ", ".join(name.replace("_", " ").title() for name in missing)

@@ -60,7 +60,7 @@ class FakeEngine:
         self._script = {_key(question): answer for question, answer in (script or {}).items()}
         self._delay = delay
         self._layers = layers
-        self._gate = gate
+        self.gate = gate
         self._inner_voice = inner_voice
         self.answer_error = answer_error
         self.trace_error = trace_error
@@ -203,7 +203,7 @@ class FakeEngine:
         return self._ids.get(word, _PROMPT_IDS + zlib.crc32(word.encode()) % 9_000)
 
     def _wait_for_gate(self, stopped: Callable[[], bool]) -> None:
-        while self._gate is not None and not self._gate.wait(0.01):
+        while self.gate is not None and not self.gate.wait(0.01):
             self._stop_if(stopped)
 
     def _pause(self, stopped: Callable[[], bool]) -> None:

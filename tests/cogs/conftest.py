@@ -42,12 +42,15 @@ class World:
         return await self.alice.send(self.channel, f"{self.mention} {text}", **kwargs)
 
     def answers(self, channel: Any | None = None) -> list[discord.Message]:
-        """What the bot wrote in the channel itself, oldest first."""
-        return [m for m in (channel or self.channel).history() if m.author.id == self.bot.user.id]
+        """What the bot wrote in the channel itself, oldest first. (simcord adds a system line for each thread; Discord does not
+        for one that is opened at once.)"""
+        ours = (m for m in (channel or self.channel).history() if m.author.id == self.bot.user.id)
+        return [m for m in ours if m.type is not discord.MessageType.thread_created]
 
     def detach(self) -> None:
         """Let the bot's work run beside the simulation's steps, so that a test can act while an answer grows."""
-        self.app.tasks.context = contextvars.copy_context()
+        with self.env.time_context():
+            self.app.tasks.context = contextvars.copy_context()
 
     async def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds):
@@ -70,8 +73,20 @@ async def running(settings: Config, engine: FakeEngine, *, awake: bool = True, *
         app.model.start()
         if awake:
             await app.model.ready()
-        async with simcord.run(create_bot(app, shard_count=1), settle_timeout=20.0, **options) as env:
+        async with simulated(create_bot(app, shard_count=1), **options) as env:
             yield app, env
+
+
+@asynccontextmanager
+async def simulated(bot: discord.Client, **options: Any) -> AsyncIterator[simcord.Env]:
+    """`simcord.run`, but for fixtures, whose two halves run in different contexts."""
+    env = simcord.Env(bot, settle_timeout=20.0, **options)
+    await env.start()
+    try:
+        yield env
+    finally:
+        await env.shutdown()
+    env.raise_errors()
 
 
 def populate(env: simcord.Env, app: App, engine: FakeEngine) -> World:
@@ -115,3 +130,9 @@ def buttons(message: discord.Message) -> list[str]:
         for child in getattr(row, "children", [])
         if isinstance(child, discord.Button)
     ]
+
+
+def told(result: simcord.InteractionResult) -> simcord.ResponseMessage | None:
+    """What the presser reads: the deferred response once it is filled, or the first follow-up."""
+    found = [*result.followups, result.response]
+    return next((m for m in found if m is not None and (m.content or m.components)), None)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import discord
 import pytest
 
-from tests.cogs.conftest import ANSWER, FOOT, World, buttons, texts
+from tests.cogs.conftest import ANSWER, FOOT, World, buttons, texts, told
 
 
 async def test_a_mention_is_answered_with_a_reply_and_an_inner_voice_thread(world: World) -> None:
@@ -28,7 +27,8 @@ async def test_a_mention_is_answered_with_a_reply_and_an_inner_voice_thread(worl
     (attachment,) = picture.attachments
     assert attachment.filename == "heatmap.png"
     assert attachment.description
-    assert world.bot.get_channel(thread.id).archived
+    last = world.env.http_requests[-1]
+    assert (last.method, last.path, last.json) == ("PATCH", f"/channels/{thread.id}", {"archived": True})
 
 
 async def test_the_mention_is_not_part_of_the_question_and_other_mentions_are_names(world: World) -> None:
@@ -68,15 +68,16 @@ async def test_a_dm_gets_a_button_and_the_button_an_inner_voice(world: World) ->
     assert buttons(answer) == ["Inner voice"]
 
     result = await world.alice.user.click(answer, label="Inner voice")
-    (told,) = result.followups or [result.response]
-    assert "Inner voice" in texts(told.message)
-    assert [a.filename for a in told.attachments] == ["heatmap.png"]
+    voice = told(result)
+    assert "Inner voice" in texts(voice.message)
+    assert [a.filename for a in voice.attachments] == ["heatmap.png"]
 
 
 async def test_ask_is_deferred_quotes_the_question_and_opens_a_thread(world: World) -> None:
     result = await world.alice.slash(world.channel, "ask", question=FOOT, style="story")
 
-    assert result.deferred
+    first = next(r for r in world.env.http_requests if r.path.endswith("/callback"))
+    assert first.json["type"] == 5  # deferred, thinking
     assert not result.ephemeral
     assert result.response.content.startswith(f"> {FOOT}\n{ANSWER}")
     assert world.engine.jobs[-1].style == "story"
@@ -130,8 +131,7 @@ async def test_the_button_may_stand_beside_the_thread(world: World) -> None:
     (answer,) = world.answers()
     assert buttons(answer) == ["Inner voice"]
     result = await world.bob.click(answer, label="Inner voice")
-    told = (result.followups or [result.response])[0]
-    assert told.ephemeral
+    assert told(result).ephemeral
     assert len(world.channel.threads) == 1
 
 
@@ -145,13 +145,9 @@ async def test_a_model_that_cannot_be_read_still_answers_and_says_why(world: Wor
 
 
 async def test_help_and_about(world: World) -> None:
-    told = await world.alice.slash(world.channel, "help")
-    assert told.ephemeral
-    assert "/ask" in told.response.content
+    shown = await world.alice.slash(world.channel, "help")
+    assert shown.ephemeral
+    assert "/ask" in shown.response.content
     about = await world.alice.slash(world.channel, "about")
     assert about.ephemeral
     assert "Scripted" in about.response.content
-
-
-async def test_presence_says_that_the_model_is_awake(world: World) -> None:
-    assert world.bot.activity is None or isinstance(world.bot.activity, discord.BaseActivity)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from pathlib import Path
 
 import pytest
 
+from bot.app import open_app
+from bot.client import create_bot
 from models.fake import FakeEngine
-from tests.cogs.conftest import ANSWER, World, config, populate, running
+from tests.cogs.conftest import ANSWER, World, config, populate, running, simulated
 
 
 @pytest.mark.world(discord={"stream_after_seconds": 0.1, "edit_interval_seconds": 0.1}, engine={"delay": 0.15})
@@ -76,17 +79,10 @@ async def test_while_the_model_loads_the_question_waits_and_is_told_so(tmp_path:
             gate.wait(20)
             super().__init__()
 
-    import contextvars
-
-    import simcord
-
-    from bot.app import open_app
-    from bot.client import create_bot
-
     async with open_app(config(tmp_path), engine_factory=Slow) as app:
         app.tasks.context = contextvars.copy_context()
         app.model.start()
-        async with simcord.run(create_bot(app, shard_count=1), settle_timeout=20.0) as env:
+        async with simulated(create_bot(app, shard_count=1)) as env:
             world = populate(env, app, FakeEngine())
             world.detach()
             await world.ask()

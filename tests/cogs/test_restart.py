@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import datetime
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from bot.storage.database import Database
 from bot.storage.records import NewRun
 from bot.storage.runs import RunStore
 from models.fake import FakeEngine
-from tests.cogs.conftest import ANSWER, FOOT, World, config, populate, running, texts
+from tests.cogs.conftest import ANSWER, FOOT, World, config, populate, running, texts, told
 
 
 async def test_the_button_and_the_conversation_work_after_a_restart(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ async def test_the_button_and_the_conversation_work_after_a_restart(tmp_path: Pa
             await reborn.model.start()
             await env.restart_bot(create_bot(reborn, shard_count=1))
             result = await world.alice.click(answer, label="Inner voice")
-            assert "Inner voice" in texts((result.followups or [result.response])[0].message)
+            assert "Inner voice" in texts(told(result).message)
             await world.alice.send(world.channel, "Are you sure?", reply_to=answer)
             assert [turn.text for turn in engine.jobs[-1].history] == [FOOT, ANSWER]
 
@@ -48,9 +49,14 @@ async def test_a_stored_inner_voice_needs_no_model(tmp_path: Path) -> None:
             return FakeEngine(layers=3)
 
         async with open_app(settings, engine_factory=loading) as reborn:
+            reborn.tasks.context = contextvars.copy_context()  # the simulation does not wait for what loads
+            reborn.model.start()
             await env.restart_bot(create_bot(reborn, shard_count=1))
+            world.app = reborn
+            world.detach()
             result = await world.alice.click(answer, label="Inner voice")
-            assert "Inner voice" in texts((result.followups or [result.response])[0].message)
+            await world.until(lambda: told(result))
+            assert "Inner voice" in texts(told(result).message)
             never.set()
 
 
@@ -63,7 +69,7 @@ async def test_an_open_question_is_answered_after_a_crash(tmp_path: Path) -> Non
         async with open_app(settings, engine_factory=lambda: engine) as reborn:
             await reborn.model.start()
             await env.restart_bot(create_bot(reborn, shard_count=1))
-            answers = [m for m in world.channel.history() if m.author.id == env.bot.user.id]
+            answers = world.answers()
             assert [m.content.split("\n")[0] for m in answers] == [ANSWER]
             assert answers[0].reference.message_id == question
             assert len(world.channel.threads) == 1
@@ -78,8 +84,8 @@ async def test_a_question_from_long_ago_gets_an_apology(tmp_path: Path) -> None:
         async with open_app(settings, engine_factory=lambda: engine) as reborn:
             await reborn.model.start()
             await env.restart_bot(create_bot(reborn, shard_count=1))
-            (told,) = [m for m in world.channel.history() if m.author.id == env.bot.user.id]
-            assert "restarted before I could answer" in told.content
+            (apology,) = world.answers()
+            assert "restarted before I could answer" in apology.content
         async with Database.open(settings.storage.resolved_url()) as database:
             assert await RunStore(database).unfinished() == ()
 

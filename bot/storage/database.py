@@ -6,15 +6,18 @@ that reads first and then wants to write cannot wait for another writer (its sna
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -42,7 +45,8 @@ class Database:
         Raises:
             StorageError: it cannot be reached, is no database, or was written by a newer version.
         """
-        engine = _engine(url)
+        parsed = _parsed(url)
+        engine = await _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _engine(parsed, pool_pre_ping=True)
         try:
             database = cls(engine)
             with _told("opened"):
@@ -71,37 +75,42 @@ class Database:
 def _told(what: str) -> Iterator[None]:
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         reason = getattr(error, "orig", None) or error
         # The type alone: a database's own message may quote the values of a row.
         raise StorageError(f"The database cannot be {what} ({type(reason).__name__}).") from error
 
 
-def _engine(url: str) -> AsyncEngine:
+def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-        if parsed.drivername == "sqlite":
-            parsed = parsed.set(drivername="sqlite+aiosqlite")
-        if parsed.get_backend_name() == "sqlite":
-            return _sqlite_engine(parsed)
-        return create_async_engine(parsed, hide_parameters=True, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
-        raise StorageError(
-            "The database's URL is not one that I can open.",
-            hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty.",
-        ) from error
-    except OSError as error:
-        raise StorageError(f"The database file cannot be made or written: {error.strerror}.") from error
+    except (ArgumentError, ValueError) as error:
+        raise _no_such_url() from error
+    return parsed.set(drivername="sqlite+aiosqlite") if parsed.drivername == "sqlite" else parsed
 
 
-def _sqlite_engine(url: URL) -> AsyncEngine:
-    options: dict[str, Any] = {}
+def _engine(url: URL, **options: Any) -> AsyncEngine:
+    try:
+        return create_async_engine(url, hide_parameters=True, **options)
+    except (SQLAlchemyError, ImportError) as error:  # no such driver, not installed, or not an async one
+        raise _no_such_url() from error
+
+
+def _no_such_url() -> StorageError:
+    return StorageError(
+        "The database's URL is not one that I can open.",
+        hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty; another database needs its async driver installed.",
+    )
+
+
+async def _sqlite_engine(url: URL) -> AsyncEngine:
     if url.database in (None, "", ":memory:"):
         # A database in memory lives as long as its one connection, so everybody takes turns with it.
-        options = {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
+        engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
     else:
-        _prepare_file(Path(str(url.database)))
-    engine = create_async_engine(url, hide_parameters=True, **options)
+        engine = _engine(url)
+        with _told("opened"):
+            await asyncio.to_thread(_prepare_file, Path(str(url.database)))
     event.listen(engine.sync_engine, "connect", _set_up_connection)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
@@ -109,19 +118,37 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
 
 def _prepare_file(path: Path) -> None:
     """Questions are private: the file is its owner's alone. SQLite gives its -wal and -shm files the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    if os.name == "posix":
-        path.chmod(0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if os.name == "posix":
+            path.chmod(0o600)
+    except OSError as error:
+        raise StorageError(f"The database file cannot be made or written: {error.strerror}.") from error
+    with closing(sqlite3.connect(path)) as connection:
+        _to_wal(connection)
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Once for a file: the mode stays. Here and not at each connection, since a switch does not heed the busy timeout."""
+    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _set_up_connection(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions behind our back; `_begin` does
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout = {BUSY_MILLISECONDS}",  # first: changing the journal mode may have to wait, too
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
+        f"busy_timeout = {BUSY_MILLISECONDS}",
+        "synchronous = NORMAL",  # safe in WAL mode; a power cut may lose the last moment, never the file
         "foreign_keys = ON",
         "secure_delete = ON",  # what a user has forgotten is overwritten, not only unlinked
     ):

@@ -102,12 +102,13 @@ async def test_opening_leaves_the_logging_alone(url):
         assert (root.level, root.handlers[:], logging.getLogger("bot").disabled, logging.getLogger("alembic").level) == before
 
 
-async def test_two_processes_may_start_at_once(url):
+@pytest.mark.parametrize("attempt", range(5))
+async def test_several_may_open_a_new_file_at_once(url, attempt):
     async def start() -> None:
         async with Database.open(url) as database:
             await RunStore(database).create(NewRun("q", "dm"))
 
-    await asyncio.gather(*(start() for _ in range(4)))
+    await asyncio.gather(*(start() for _ in range(6)))
 
 
 async def test_a_database_of_a_newer_version_is_refused(path, url):

@@ -99,7 +99,7 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
 def _no_such_url() -> StorageError:
     return StorageError(
         "The database's URL is not one that I can open.",
-        hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty; another database needs its async driver installed.",
+        hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty; other databases need their async driver.",
     )
 
 

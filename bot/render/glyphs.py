@@ -73,4 +73,4 @@ def fit(text: str, room: float) -> str:
     cut = text
     while cut and columns(cut) > room - 1:
         cut = cut[:-1]
-    return cut + "…" if columns(cut) >= 2 else ""
+    return cut + "…" if columns(cut) >= 3 else ""

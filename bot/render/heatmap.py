@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -23,13 +24,15 @@ from models.readings import emitted_text, handover_depth, pivotal, settle_depth,
 from models.trace import Trace
 
 BACKGROUND, INK, FAINT, ACCENT = "#2b2d31", "#f2f3f5", "#a5a8ae", "#5fd3f3"
-COLOURS = "inferno"
+COLOURS = ListedColormap(colormaps["inferno"](np.linspace(0.07, 1.0, 256)), name="lens")
+"""Safe for colour-blind eyes; without its black end, which would look like a hole in the picture."""
 DPI = 100
 WIDEST, NARROWEST, GUTTER, RIGHT = 1360, 720, 92, 24
 ALT_LIMIT = 1_024
 NORM = PowerNorm(0.5, vmin=0.0, vmax=1.0)
 """Square root, so that a few percent are seen; the legend's ticks say so."""
 SCALE = np.linspace(0.0, 1.0, 256)[None, :]  # (1, 256)
+AXIS = "depth: input below, output on top"
 LETTER = 0.60
 """Width of a letter of DejaVu Sans, as a share of the font's size in pixels."""
 
@@ -79,8 +82,8 @@ def _layout(trace: Trace, max_tokens: int) -> _Layout:
     row = max(11.0, min(30.0, 900 / rows))
     labels = [_label(trace, t) for t in range(first, first + count)]
     longest = max((columns(label) for label in labels), default=1)
-    slanted = longest * LETTER * 20 > cell - 6
-    head = 112.0 + (min(16, longest) * LETTER * 20 * 0.95 if slanted else 30)
+    slanted = cell < 76 and longest * LETTER * 20 > cell - 6
+    head = 100.0 + (longest * LETTER * 20 * 0.9 if slanted else 34)
     width = round(max(NARROWEST, GUTTER + RIGHT + cell * count))
     return _Layout(first, count, rows, cell, row, head, 108.0, slanted, width, round(head + row * rows + 108.0))
 
@@ -140,17 +143,18 @@ def _cells(axes: Axes, trace: Trace, layout: _Layout) -> None:
 
 
 def _cell_texts(axes: Axes, trace: Trace, layout: _Layout) -> None:
-    """What was top-1 in each cell: bright where it changes on the way up, faint where it stays."""
+    """What was top-1 in each cell: clear where it changes on the way up, faint where it stays and in the lower half."""
     step = max(1, -(-int(layout.size + 3) // int(layout.row)))
-    room = (layout.cell - 6) / (LETTER * layout.size)
+    room = (layout.cell - 3) / (LETTER * layout.size)
     for column in range(layout.count):
         t, below = layout.first + column, None
         for depth in reversed(range(trace.depths, -1, -step)):
             text = fit(bare(token_text(trace, top_token(trace, t, depth))), room)
             bright = float(NORM(trace.emitted_prob[t, depth])) > 0.62
             x, y = layout.x(column), layout.y(depth)
-            colour = "#16171a" if bright else INK
-            _text(axes, x, y, text, layout.size, color=colour, ha="center", alpha=0.55 if text == below else 1.0)
+            alpha = 1.0 if depth == trace.depths or text != below else 0.55
+            alpha = min(alpha, 0.4 if 2 * depth < trace.depths else 1.0)
+            _text(axes, x, y, text, layout.size, color="#16171a" if bright else INK, ha="center", alpha=alpha)
             below = text
 
 
@@ -159,19 +163,15 @@ def _marks(axes: Axes, trace: Trace, layout: _Layout) -> None:
     pivot = pivotal(trace)
     for column in range(layout.count):
         t = layout.first + column
+        label = _label(trace, t) if layout.slanted else fit(_label(trace, t), layout.cell / (LETTER * 20))
         settle = settle_depth(trace, t)
-        if settle is not None:
-            chosen = t == pivot
-            corner = (GUTTER + layout.cell * column + 2, layout.y(settle) - layout.row / 2 + 1)
-            height = (trace.depths - settle + 1) * layout.row - 2
-            frame = Rectangle(corner, layout.cell - 4, height, fill=False, edgecolor=ACCENT if chosen else INK)
-            frame.set(linewidth=3.0 if chosen else 1.0, alpha=1.0 if chosen else 0.6, zorder=4 if chosen else 3)
-            axes.add_patch(frame)
+        if settle is not None or t == pivot:
+            _stretch(axes, layout, column, settle, chosen=t == pivot)
         _text(
             axes,
             layout.x(column),
             layout.foot + layout.row * layout.rows + 10,
-            _label(trace, t),
+            label,
             min(20.0, layout.cell * 0.8),
             color=ACCENT if t == pivot else INK,
             weight="bold" if t == pivot else "normal",
@@ -180,6 +180,18 @@ def _marks(axes: Axes, trace: Trace, layout: _Layout) -> None:
             rotation=58 if layout.slanted else 0,
             rotation_mode="anchor",
         )
+
+
+def _stretch(axes: Axes, layout: _Layout, column: int, settle: int | None, *, chosen: bool) -> None:
+    """A frame from the settle depth up to the output; dashed, around the output alone, where another token was on top there."""
+    last = layout.rows - 1
+    bottom = last if settle is None else settle
+    corner = (GUTTER + layout.cell * column + 2, layout.y(bottom) - layout.row / 2 + 1)
+    height = (last - bottom + 1) * layout.row - 2
+    frame = Rectangle(corner, layout.cell - 4, height, fill=False, edgecolor=ACCENT if chosen else INK)
+    frame.set(linewidth=3.0 if chosen else 1.0, alpha=1.0 if chosen else 0.6, zorder=4 if chosen else 3)
+    frame.set_linestyle("solid" if settle is not None else (0, (1.5, 1)))
+    axes.add_patch(frame)
 
 
 def _frame(axes: Axes, trace: Trace, layout: _Layout) -> None:
@@ -193,7 +205,7 @@ def _frame(axes: Axes, trace: Trace, layout: _Layout) -> None:
     every = max(1, -(-26 // int(layout.row)))
     for depth in range(trace.depths, -1, -every):
         _text(axes, GUTTER - 10, layout.y(depth), str(depth), 17, color=FAINT, ha="right")
-    _text(axes, 18, layout.foot + layout.row * layout.rows / 2, "depth", 18, color=FAINT, rotation=90, ha="center")
+    _text(axes, 18, layout.foot + layout.row * layout.rows / 2, AXIS, 17, color=FAINT, rotation=90, ha="center")
     _legend(axes, layout)
 
 

@@ -82,6 +82,17 @@ def _run_start(trace: Trace, t: int, depth: int, token: int) -> int | None:
     return read.run_start(trace, t, depth) if read.top_token(trace, t, depth) == token else None
 
 
+def runs(trace: Trace, t: int, token: int) -> list[tuple[int, int]]:
+    """First and last depth of each unbroken run of a token on top that reaches into the depths >= L/2."""
+    found, depth = [], read.half(trace)
+    while depth <= trace.depths:
+        end = read.run_end(trace, t, depth)
+        if read.top_token(trace, t, depth) == token:
+            found.append((read.run_start(trace, t, depth), end))
+        depth = end + 1
+    return found
+
+
 def marks_until(trace: Trace, t: int) -> int | None:
     """The last depth up to which, from L/2 on, no word was top-1; None when a word leads at L/2 already."""
     start = read.half(trace)
@@ -185,13 +196,13 @@ READINGS: Mapping[str, Reading] = {
     "blocks": Reading("whole", "", lambda trace: trace.depths),
     "settle": Reading("whole", "t", _settled),
     "handover": Reading("whole", "t", read.handover_depth),
-    "half": Reading("whole", "", read.half),
     "upper_depths": Reading("whole", "", _upper_depths),
     "marks_until": Reading("whole", "t", marks_until),
     "run_start": Reading("whole", "tdi", _run_start),
     "run_end": Reading("whole", "tdi", _run_end),
+    "first_on_top": Reading("whole", "ti", lambda trace, t, i: runs(trace, t, i)[0][0] if runs(trace, t, i) else None),
+    "last_on_top": Reading("whole", "ti", lambda trace, t, i: runs(trace, t, i)[-1][1] if runs(trace, t, i) else None),
     "depths_on_top": Reading("whole", "ti", _on_top),
-    "distinct_tops": Reading("whole", "t", read.distinct_tops),
     "peak_depth": Reading("whole", "ti", lambda trace, t, i: (_peak(trace, t, i) or (None,))[0]),
     "place": Reading("whole", "ti", place),
     "choices": Reading("whole", "t", lambda trace, t: round(read.perplexity(trace, t))),
@@ -199,6 +210,7 @@ READINGS: Mapping[str, Reading] = {
     "handover_share": Reading("share", "t", _share),
     "emitted_prob": Reading("share", "t", lambda trace, t: float(trace.emitted_prob[t, -1])),
     "sampled_prob": Reading("share", "t", lambda trace, t: float(trace.sampled_prob[t])),
+    "top_prob": Reading("share", "td", lambda trace, t, depth: float(trace.top_probs[t, depth, 0])),
     "final_prob": Reading("share", "ti", lambda trace, t, i: read.kept_prob(trace, t, trace.depths, i)),
     "peak_prob": Reading("share", "ti", lambda trace, t, i: (_peak(trace, t, i) or (None, None))[1]),
     "sureness": Reading("share", "", read.sureness),
@@ -224,9 +236,12 @@ READINGS: Mapping[str, Reading] = {
     "handed_over_last": Reading("claim", "t", lambda trace, t: read.handover_depth(trace, t) == trace.depths),
     "handed_over_before": Reading("claim", "t", lambda trace, t: read.handover_depth(trace, t) < trace.depths),
     "is_unopposed": Reading("claim", "t", _unopposed),
+    "is_single_run": Reading("claim", "ti", lambda trace, t, i: len(runs(trace, t, i)) == 1),
+    "is_broken_run": Reading("claim", "ti", lambda trace, t, i: len(runs(trace, t, i)) > 1),
     "is_next_word": Reading("claim", "ti", lambda trace, t, i: next_word(trace, t) == i),
     "is_twin": Reading("claim", "ti", is_twin),
     "is_gone": Reading("claim", "ti", lambda trace, t, i: read.kept_prob(trace, t, trace.depths, i) is None),
+    "is_below_peak": Reading("claim", "ti", lambda trace, t, i: (_peak(trace, t, i) or (trace.depths,))[0] < trace.depths),
     "is_denial": Reading("claim", "ti", lambda trace, t, i: read.is_denial(read.token_text(trace, i))),
     "led_most": Reading("claim", "ti", lambda trace, t, i: 2 * _on_top(trace, t, i) > _upper_depths(trace)),
     "is_easiest": Reading("claim", "t", lambda trace, t: easiest(trace) == t),

@@ -51,17 +51,19 @@ class Chooser:
 
     def pick(self, key: str, ways: tuple[str, ...]) -> str:
         """One of ``ways``; always the same one for the same answer and the same course of the monologue."""
-        digest = hashlib.sha256(key.encode() + b"\0" + self._seed).digest()
-        start = int.from_bytes(digest[:8], "big") % len(ways)
-        turned = ways[start:] + ways[:start]
-        fresh = [way for way in turned if _beginning(way) not in self._beginnings]
-        chosen = (fresh or turned)[0]
+        shuffled = sorted(ways, key=lambda way: self.hash(key + way))
+        chosen = next((way for way in shuffled if _beginning(way) not in self._beginnings), shuffled[0])
         self._beginnings.add(_beginning(chosen))
         return chosen
 
+    def hash(self, key: str) -> bytes:
+        """A digest of the key and the answer."""
+        return hashlib.sha256(key.encode() + b"\0" + self._seed).digest()
+
 
 def _beginning(phrase: str) -> str:
-    return phrase.split()[0].rstrip(",.:;").lower()
+    """The first two words, or one mark for every phrase that begins with a quoted token."""
+    return "{" if phrase.startswith("{") else " ".join(phrase.split()[:2]).rstrip(",.:;").lower()
 
 
 def fill(trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[Ask] = ()) -> Sentence:
@@ -71,7 +73,7 @@ def fill(trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[A
         ValueError: a fact that the phrase needs has no value in this trace.
     """
     text, facts = "", []
-    for literal, slot, form, _ in Formatter().parse(phrase):
+    for literal, slot, form, _ in Formatter().parse(_tell_apart(trace, phrase, slots)):
         text += literal
         if slot is None:
             continue
@@ -86,3 +88,13 @@ def fill(trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[A
         facts.append(Fact(name, value, shown, where))
     facts += [Fact(claim.name, value_of(trace, *claim), text, claim.where) for claim in claims]
     return Sentence(text, tuple(facts))
+
+
+def _tell_apart(trace: Trace, phrase: str, slots: Mapping[str, Ask]) -> str:
+    """Where a phrase holds the probabilities of two tokens that would read the same, both get a decimal."""
+    one, other = "{emitted_prob}", "{other_prob}"
+    if one in phrase and other in phrase:
+        shown = [write(value_of(trace, *slots[slot[1:-1]]), "share") for slot in (one, other)]
+        if shown[0] == shown[1]:
+            return phrase.replace(one, "{emitted_prob:fine}").replace(other, "{other_prob:fine}")
+    return phrase

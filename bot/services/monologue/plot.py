@@ -6,6 +6,9 @@ the tokens. Knows no Discord and no markdown: token text stands raw between “ 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from bot.render.text import bare
 from bot.services.monologue import facts
 from bot.services.monologue.facts import Line, Where
 from bot.services.monologue.phrases import Ask, Chooser, Sentence, fill, phrases_for
@@ -13,8 +16,10 @@ from models import readings as read
 from models.trace import Trace
 
 LONGEST = 1_800
-_MAX_RUNS = 4
+_MAX_RIVALS = 4
 _TELLING_DENIAL = 0.01
+_MUSES = 170
+"""Out of 256 answers, how many come with a thought that states nothing."""
 
 
 class Teller:
@@ -35,9 +40,13 @@ class Teller:
         phrase = self._chooser.pick(key, self._phrases[key])
         return self._fill(phrase, slots, claims)
 
-    def _fill(self, phrase: str, slots: dict[str, Ask], claims: tuple[str | Ask, ...]) -> Sentence:
+    def true(self, claim: str, *, t: int | None = None, id: int | None = None) -> bool:
+        """Whether a claim holds at this token, or at another."""
+        return bool(facts.value_of(self.trace, *self.ask(claim, t=t, id=id)))
+
+    def _fill(self, phrase: str, slots: Mapping[str, Ask], claims: Iterable[str | Ask]) -> Sentence:
         here = {name: self.ask(name) for name in facts.READINGS}
-        return fill(self.trace, phrase, here | slots, [self.ask(c) if isinstance(c, str) else c for c in claims])
+        return fill(self.trace, phrase, {**here, **slots}, [self.ask(c) if isinstance(c, str) else c for c in claims])
 
     # -- the parts, in the order in which they are told -------------------------------------------------------------------------
 
@@ -62,68 +71,82 @@ class Teller:
         """What the lens read on the way up: marks first, then the words that were on top and are not the answer."""
         told = []
         until = facts.marks_until(self.trace, self.t)
-        if until is not None and until > read.half(self.trace) and until < self.trace.depths:
+        if until is not None and read.half(self.trace) < until < self.trace.depths:
             told.append(self.say("marks"))
-        runs = self._runs()
-        if not runs:
-            return [*told, *self._twin()] if told else [self.say("unopposed_bare", "is_unopposed")] if self._alone() else told
-        told.append(self._rise(runs))
-        rival = max(runs, key=lambda run: run[1] - run[0])[2]
-        if len(runs) == 1 and not read.is_denial(read.token_text(self.trace, rival)):
-            told += self._lead(rival) or [self._fall(rival)]
+        rivals = self._rivals()
+        if len(rivals) == 1:
+            told += self._lone(rivals[0])
+        elif rivals:
+            told += self._procession(rivals)
+        elif self.true("is_unopposed"):
+            told.append(self.say("unopposed", "is_unopposed"))
+        return told
+
+    def _rivals(self) -> list[int]:
+        """The telling words on top at the depths >= L/2, the emitted one and its other spellings left out, in order of depth."""
+        tops = self.trace.top_ids[self.t, read.half(self.trace) :, 0].tolist()
+        emitted = int(self.trace.answer_ids[self.t])
+        words = [token for token in dict.fromkeys(tops) if token != emitted and read.is_word(read.token_text(self.trace, token))]
+        words = [token for token in words if not facts.is_twin(self.trace, self.t, token)]
+        telling = set(sorted(words, key=self._presence, reverse=True)[:_MAX_RIVALS])
+        return [token for token in words if token in telling]
+
+    def _presence(self, token: int) -> float:
+        """How much a rival has to say: its depths on top, words of weight first."""
+        depths = sum(end - start + 1 for start, end in facts.runs(self.trace, self.t, token))
+        return depths * read.word_weight(read.token_text(self.trace, token))
+
+    def _lone(self, token: int) -> list[Sentence]:
+        """The one word that stood on top beside the answer."""
+        start, end = facts.runs(self.trace, self.t, token)[0]
+        slots = {"word": self.ask("top", depth=start), "top_prob": self.ask("top_prob", depth=start)}
+        slots |= self._span(token, start) | {"peak_prob": self.ask("peak_prob", id=token)}
+        if self.true("is_broken_run", id=token):
+            told = [self.say("rise_broken", self.ask("is_broken_run", id=token), **slots)]
+        elif end > start:
+            told = [self.say("rise_one", **slots)]
         else:
-            told.append(self._fall(rival))
-        return [*told, *self._twin()]
+            return [self.say("rise_brief", self.ask("is_single_run", id=token), **slots)]
+        if self.true("led_most", id=token):
+            led = {"depths_on_top": self.ask("depths_on_top", id=token)}
+            return [*told, self.say("led_most", self.ask("led_most", id=token), **led)]
+        return told + self._aftermath(token, "sank", "sank_gone")
 
-    def _alone(self) -> bool:
-        return bool(facts.value_of(self.trace, *self.ask("is_unopposed")))
+    def _span(self, token: int, depth: int) -> dict[str, Ask]:
+        run = {slot: self.ask(name, depth=depth, id=token) for slot, name in (("from", "run_start"), ("to", "run_end"))}
+        return run | {"first": self.ask("first_on_top", id=token), "last": self.ask("last_on_top", id=token)}
 
-    def _runs(self) -> list[tuple[int, int, int]]:
-        """First depth, last depth and id of the telling runs of words on top at the depths >= L/2, in order of depth."""
-        trace, t, depth, runs = self.trace, self.t, read.half(self.trace), []
-        while depth < trace.depths:
-            end, token = read.run_end(trace, t, depth), read.top_token(trace, t, depth)
-            text = read.token_text(trace, token)
-            last = token == trace.answer_ids[t] and end == trace.depths
-            if read.is_word(text) and not last and not facts.is_twin(trace, t, token):
-                runs.append((read.run_start(trace, t, depth), end, token))
-            depth = end + 1
-        runs = [run for run in runs if run[2] != trace.answer_ids[t]] and runs  # alone, the emitted token is no rival
-        telling = sorted(runs, key=lambda run: (run[1] - run[0] + 1) * self._weight(run[2]), reverse=True)
-        return sorted(telling[:_MAX_RUNS])
+    def _aftermath(self, token: int, key: str, gone: str, **slots: Ask) -> list[Sentence]:
+        """What became of a rival at the last depth, unless that is told with the word that was taken."""
+        if self.true("is_gone", id=token):
+            return [self.say(gone, self.ask("is_gone", id=token), **slots)]
+        if token in (facts.next_word(self.trace, self.t), read.top_token(self.trace, self.t, self.trace.depths)):
+            return [self.say("peak", **slots)] if slots else []
+        fell = self.ask("is_below_peak", id=token)
+        return (
+            [self.say(key, fell, final_prob=self.ask("final_prob", id=token), **slots)] if self.true(fell.name, id=token) else []
+        )
 
-    def _weight(self, token: int) -> float:
-        return read.word_weight(read.token_text(self.trace, token))
-
-    def _rise(self, runs: list[tuple[int, int, int]]) -> Sentence:
-        parts, slots = [], {}
-        for number, (start, end, token) in enumerate(runs):
-            [item] = self._phrases["rise_item" if end > start else "rise_item_single"]
-            parts.append(item.replace("{", "{r" + str(number) + "_"))
-            slots[f"r{number}_word"] = self.ask("top", depth=end)
-            slots[f"r{number}_from"] = self.ask("run_start", depth=end, id=token)
-            slots[f"r{number}_to"] = self.ask("run_end", depth=end, id=token)
-        key = "rise" if len(runs) > 1 else "rise_one"
-        phrase = self._chooser.pick(key, self._phrases[key])
-        return self._fill(phrase.replace("{list}", "; ".join(parts)), slots, ())
-
-    def _lead(self, token: int) -> list[Sentence]:
-        led = self.ask("led_most", id=token)
-        if not facts.value_of(self.trace, *led):
-            return []
-        return [self.say("led_most", led, depths_on_top=self.ask("depths_on_top", id=token))]
-
-    def _fall(self, token: int) -> Sentence:
-        slots = {
-            "rival": self.ask("candidate", id=token),
-            "peak_depth": self.ask("peak_depth", id=token),
-            "peak_prob": self.ask("peak_prob", id=token),
-            "final_prob": self.ask("final_prob", id=token),
-        }
-        gone = self.ask("is_gone", id=token)
-        if facts.value_of(self.trace, *gone):
-            return self.say("fall_gone", gone, **slots)
-        return self.say("fall", **slots)
+    def _procession(self, rivals: list[int]) -> list[Sentence]:
+        """The words that took turns on top, the answer among them where it lost the top again, and the strongest one's height."""
+        emitted = int(self.trace.answer_ids[self.t])
+        cast = [*rivals, emitted] if self.true("is_broken_run", id=emitted) else rivals
+        cast = sorted(cast, key=lambda token: facts.runs(self.trace, self.t, token)[0])
+        parts: list[str] = []
+        slots: dict[str, Ask] = {}
+        claims: list[Ask] = []
+        for number, token in enumerate(cast):
+            (start, end), *more = facts.runs(self.trace, self.t, token)
+            form = "rise_item_broken" if more else "rise_item" if end > start else "rise_item_single"
+            parts.append(self._phrases[form][0].replace("{", f"{{r{number}_"))
+            asked = self._span(token, start) | {"word": self.ask("top", depth=start)}
+            slots |= {f"r{number}_{slot}": ask for slot, ask in asked.items()}
+            claims.append(self.ask("is_broken_run" if more else "is_single_run", id=token))
+        phrase = self._chooser.pick("rise", self._phrases["rise"])
+        told = [self._fill(phrase.replace("{list}", "; ".join(parts)), slots, claims)]
+        rival = max(rivals, key=self._presence)
+        names = ("rival", "candidate"), ("peak_depth", "peak_depth"), ("peak_prob", "peak_prob")
+        return told + self._aftermath(rival, "fall", "fall_gone", **{slot: self.ask(name, id=rival) for slot, name in names})
 
     def _twin(self) -> list[Sentence]:
         """The emitted word in another spelling, when it was on top just before the answer settled."""
@@ -138,16 +161,16 @@ class Teller:
         slots = {"twin": self.ask("candidate", id=token), "from": start, "to": end}
         return [self.say("twin_single" if same else "twin", self.ask("is_twin", id=token), **slots)]
 
-    def handover(self) -> Sentence:
-        """Where the distribution begins to be the final one, as a share of the depth."""
-        if read.handover_depth(self.trace, self.t) == self.trace.depths:
-            return self.say("handover_last", "handed_over_last")
-        return self.say("handover", "handed_over_before")
+    def handover(self) -> list[Sentence]:
+        """Where the distribution begins to be the final one, as a share of the depth; sometimes with a thought."""
+        last = self.true("handed_over_last")
+        told = [self.say("handover_last", "handed_over_last") if last else self.say("handover", "handed_over_before")]
+        return [*told, self.say("musing")] if self._chooser.hash("musing")[0] < _MUSES else told
 
     def taken(self) -> list[Sentence]:
         """What was emitted, at which probability, and over what."""
-        told = [self._taken()]
-        if facts.value_of(self.trace, *self.ask("was_drawn")) and self._sampler_differs():
+        told = [self._taken(), *self._twin()]
+        if self.true("was_drawn") and self._sampler_differs():
             told.append(self.say("drawn", "was_drawn"))
         return told + self._denial()
 
@@ -157,14 +180,12 @@ class Teller:
             slots = {"top": self.ask("top", depth=self.trace.depths), "top_prob": self.ask("final_prob", id=top)}
             slots["place"] = self.ask("place", id=int(self.trace.answer_ids[self.t]))
             return self.say("passed_over", "passed_over_top", **slots)
-        if self.mood == "lost":
-            return self.say("took_lost", "took_top", "is_lost")
         other = facts.next_word(self.trace, self.t)
         if other is None:
             return self.say("took_alone", "took_top")
         slots = {"other": self.ask("candidate", id=other), "other_prob": self.ask("final_prob", id=other)}
         claims = ("took_top", f"is_{self.mood}", self.ask("is_next_word", id=other))
-        return self.say("took_torn" if self.mood == "torn" else "took_clear", *claims, **slots)
+        return self.say({"torn": "took_torn", "lost": "took_lost"}.get(self.mood, "took_clear"), *claims, **slots)
 
     def _sampler_differs(self) -> bool:
         drawn, own = float(self.trace.sampled_prob[self.t]), float(self.trace.emitted_prob[self.t, -1])
@@ -187,8 +208,8 @@ class Teller:
     def doubt(self) -> Sentence:
         """How open it still was at the last depth."""
         choices = round(read.perplexity(self.trace, self.t))
-        if choices < 2:
-            return self.say("doubt_none")
+        if choices <= 2:
+            return self.say("doubt_coin" if choices == 2 else "doubt_none")
         return self.say("doubt_some" if choices <= 20 else "doubt_wide")
 
     def elsewhere(self) -> list[Sentence]:
@@ -198,7 +219,7 @@ class Teller:
             slots = {"second": "emitted", "second_prob": "emitted_prob", "second_position": "position"}
             asked = {slot: self.ask(name, t=second) for slot, name in slots.items()}
             return [self.say("second", self.ask("is_second", t=second), **asked)]
-        if easy is not None and easy != self.t:
+        if easy is not None and bare(read.emitted_text(self.trace, easy)) != bare(read.emitted_text(self.trace, self.t)):
             asked = {"easy": self.ask("emitted", t=easy), "easy_prob": self.ask("emitted_prob", t=easy)}
             return [self.say("easy", self.ask("is_easiest", t=easy), **asked)]
         return []
@@ -207,7 +228,7 @@ class Teller:
         """The closing token, where there is one, and the end of the pass."""
         last = self.trace.length - 1
         told = []
-        if facts.value_of(self.trace, *self.ask("is_closing", t=last)):
+        if self.true("is_closing", t=last):
             asked = {"closing_position": self.ask("position", t=last), "closing_prob": self.ask("emitted_prob", t=last)}
             told.append(self.say("closing", self.ask("is_closing", t=last), **asked))
         return [*told, self.say("over")]
@@ -215,6 +236,14 @@ class Teller:
     def quiet(self) -> list[Sentence]:
         """The word, its probability, and the nearest other one: for when little happened."""
         told = [self.say("quiet", "is_certain")]
+        rivals = self._rivals()
+        if rivals:
+            _, end = facts.runs(self.trace, self.t, rivals[-1])[-1]
+            told.append(
+                self.say(
+                    "quiet_rival", word=self.ask("top", depth=end), **{"from": self.ask("run_end", depth=end, id=rivals[-1])}
+                )
+            )
         other = facts.next_word(self.trace, self.t)
         if other is not None:
             slots = {"other": self.ask("candidate", id=other), "other_prob": self.ask("final_prob", id=other)}
@@ -247,7 +276,7 @@ def _parts(trace: Trace, locale: str) -> list[list[Sentence]]:
     if teller.mood == "certain":
         return [[teller.wake()], teller.quiet(), teller.over()]
     first = [teller.wake(), *teller.page()] if pivot is not None else [teller.say("wake_wordless", "is_wordless")]
-    return [first, teller.climb(), [teller.handover()], teller.taken(), [teller.doubt(), *teller.elsewhere()], teller.over()]
+    return [first, teller.climb(), teller.handover(), teller.taken(), [teller.doubt(), *teller.elsewhere()], teller.over()]
 
 
 def _line(sentences: list[Sentence]) -> Line:

@@ -16,6 +16,10 @@ from bot.ui.views import InnerVoiceButton
 
 log = logging.getLogger(__name__)
 
+# The bot has no voice channels; without this discord.py warns at each start that its voice libraries are missing.
+discord.VoiceClient.warn_nacl = False
+discord.VoiceClient.warn_dave = False
+
 EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.about", "cogs.recovery")
 
 

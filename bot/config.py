@@ -81,6 +81,11 @@ class DiscordConfig(_Section):
         description="another mode for single channels, by channel id",
         json_schema_extra={"allowed": "numeric channel ids, each with thread, button or off"},
     )
+    listen: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
+        (),
+        description="channels (names or ids) where every message is a question, without a mention; needs message_content: true",
+        json_schema_extra={"allowed": "a list of channel names, or of channel ids in quotes"},
+    )
     button_beside_thread: bool = Field(False, description="keep the 💭 Inner voice button on the answer next to the thread too")
     message_content: bool = Field(
         False, description="ask Discord for the privileged Message Content intent; mentions, replies and DMs work without it"

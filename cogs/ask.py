@@ -96,7 +96,8 @@ class Ask(commands.Cog):
         role = message.guild.self_role
         if me in message.mentions or (role is not None and role in message.role_mentions):
             return "mention"
-        return None
+        listens = {getattr(message.channel, "name", ""), str(message.channel.id)} & set(self._app.config.discord.listen)
+        return "mention" if listens and message.content else None
 
     async def _from_message(self, message: discord.Message, source: Source) -> None:
         permissions = self._permissions(message)

@@ -47,7 +47,7 @@ def run_demo(config: Config, *, browser: bool, port: int) -> None:
     """
     if importlib.util.find_spec("simcord") is None or importlib.util.find_spec("PIL") is None:
         raise ForwardPassError("The local Discord needs the `demo` extra.", hint='Run `pip install "forward-pass[demo]"`.')
-    logs.setup(config.log.model_copy(update={"level": "WARNING"}))
+    logs.setup(config.log.model_copy(update={"level": "ERROR"}))
     console = Console()
     asyncio.run(_serve(config, console, browser, port))
 
@@ -57,8 +57,8 @@ async def _serve(config: Config, console: Console, browser: bool, port: int) -> 
         async with local_discord(config, port=port, say=lambda text: status.update(f"{text}…")) as preview:
             status.stop()
             console.print(f"\n  [bold green]The local Discord is open:[/] {preview.url}\n", soft_wrap=True, highlight=False)
-            console.print(f"  Write in #{CHANNEL}:  @Forward Pass How many eyes does my foot have?")
-            console.print("  or choose /ask, then press 💭 Inner voice under the answer. Ctrl-C ends it.\n")
+            console.print(f"  Write in #{CHANNEL}:  How many eyes does my foot have?", highlight=False)
+            console.print("  or type /ask, and press 💭 Inner voice under the answer. Ctrl-C ends it.\n", highlight=False)
             if browser:
                 await asyncio.to_thread(webbrowser.open, preview.url)
             await preview.wait_closed()
@@ -84,7 +84,7 @@ async def local_discord(
             await _wake(app, say)
             say("opening the local Discord")
             bot = create_bot(app, shard_count=1)
-            async with simcord.run(bot, settle_timeout=SETTLE_SECONDS, check_errors=False) as env:
+            async with _simulated(bot) as env:
                 # From here on answers run outside of the simulation's bookkeeping, and the page shows them while they grow.
                 app.tasks.context = contextvars.copy_context()
                 channel, visitor = _world(env)
@@ -97,9 +97,12 @@ async def local_discord(
 
 
 def _for_demo(config: Config, folder: Path) -> Config:
-    """The user's config, with a throw-away database, and the button, since the page shows one channel and opens no threads."""
+    """The user's config with a throw-away database, the button beside the thread (the page shows one channel and opens no
+    threads), and a channel in which no mention is needed (the page's composer cannot write one).
+    """
     storage = config.storage.model_copy(update={"url": f"sqlite+aiosqlite:///{folder / 'demo.sqlite3'}"})
-    discord = config.discord.model_copy(update={"button_beside_thread": True})
+    wishes = {"button_beside_thread": True, "message_content": True, "listen": (CHANNEL,), "stream_after_seconds": 0.5}
+    discord = config.discord.model_copy(update=wishes)
     return config.model_copy(update={"storage": storage, "discord": discord})
 
 
@@ -113,9 +116,23 @@ async def _wake(app: App, say: Callable[[str], None]) -> None:
         await app.model.trace(answer, k=app.config.lens.top_k)
 
 
+@contextlib.asynccontextmanager
+async def _simulated(bot: Any) -> AsyncIterator[simcord.Env]:
+    import simcord
+
+    env = simcord.Env(bot, settle_timeout=SETTLE_SECONDS, check_errors=False)
+    env.backend.bot_user.name = GUILD
+    await env.start()
+    try:
+        with env.time_context():
+            yield env
+    finally:
+        await env.shutdown()
+
+
 def _world(env: simcord.Env) -> tuple[Any, Any]:
     guild = env.create_guild(GUILD)
-    channel = guild.create_text_channel(CHANNEL, topic="Mention me with a trick question, or use /ask.")
+    channel = guild.create_text_channel(CHANNEL, topic="Ask a trick question, or use /ask.")
     return channel, guild.add_member(env.create_user(VISITOR))
 
 

@@ -10,7 +10,6 @@ import discord
 from discord.ext import commands
 
 from bot.services.ask import AskRequest
-from bot.storage.records import Run
 from bot.ui.conversation import Conversation, Place
 from bot.ui.replies import clip, escape
 from bot.ui.surfaces import MessageSurface
@@ -18,6 +17,7 @@ from bot.ui.threads import Placement, placement
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
+    from bot.storage.records import Run
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -83,7 +84,7 @@ class Trace:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 text = json.loads(file["json"].tobytes())
                 arrays = {name: file[name] for name in file.files if name != "json"}
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError("these bytes are not a stored trace") from error
         if text["schema"] != SCHEMA:
             raise ValueError(f"trace of schema {text['schema']}, this version reads schema {SCHEMA}")

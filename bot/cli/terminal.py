@@ -69,11 +69,12 @@ def report(engine: Engine, job: Job, top_k: int) -> dict[str, Any]:
         "answer_pass_seconds": answer.seconds,
         "seconds_to_first_token": answer.seconds_to_first,
         "tokens_per_second": answer.tokens_per_second,
-        "second_pass_seconds": trace.meta["timings"]["second_pass_seconds"] if trace else None,
+        "second_pass_seconds": trace.meta["second_pass_seconds"] if trace else None,
     }
     shown = trace.to_json() if trace else None
     if shown is not None:
-        shown["meta"].pop("timings", None)  # they stand in one place
+        for key in ("answer_seconds", "second_pass_seconds"):
+            shown["meta"].pop(key, None)  # times stand in one place
     return {
         "question": job.question,
         "answer": answer.text,

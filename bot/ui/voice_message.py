@@ -36,7 +36,7 @@ def picture_file(voice: InnerVoice) -> discord.File:
 def small_print(voice: InnerVoice) -> str:
     """What was read, and with what."""
     meta = voice.trace.meta
-    name = str(meta.get("model_name") or voice.run.model_id or "the model")
+    name = str(meta.get("name") or voice.run.model_id or "the model")
     lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
     agree = meta.get("argmax_agreement")
     parts = [escape(name), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]

@@ -1,0 +1,93 @@
+"""The local Discord, as a person meets it: the real command, the real model, a real browser."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from models import embedded
+from models.errors import ModelNotPulledError
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+FOOT = "How many eyes does my foot have?"
+PATIENCE = 120_000  # milliseconds: a busy machine with two cores
+
+pytestmark = [pytest.mark.browser, pytest.mark.real_model, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address that a running ``forwardpass demo`` prints."""
+    if CHROMIUM is None:
+        pytest.skip("needs Debian's chromium")
+    try:
+        embedded.locate()
+    except ModelNotPulledError:
+        pytest.skip("needs `forwardpass model pull`")
+    command = [sys.executable, "-m", "bot", "demo", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}) as process:
+        assert process.stdout is not None
+        try:
+            found = next(m[0] for line in process.stdout if (m := re.search(r"http://127\.0\.0\.1:\S+", line)))
+            yield found
+        finally:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+
+
+@pytest.fixture
+def page(url: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1500})
+        page.goto(url)
+        yield page
+        browser.close()
+
+
+def test_a_visitor_asks_reads_the_answer_and_opens_the_inner_voice(page: Page, tmp_path: Path) -> None:
+    page.locator("#channel-composer-input").fill(FOOT)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The answer is 2. Your foot has 2 eyes.").last).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"14 tokens · .* tokens/s · mean token probability \d+")).last).to_be_visible()
+
+    page.get_by_role("button", name="Inner voice").last.click()
+    expect(page.get_by_text("Only you can see this")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"43rd token")).last).to_be_visible()
+    picture = page.locator("img[alt^='Heat map of 14 answer tokens']").last
+    expect(picture).to_be_visible(timeout=PATIENCE)
+    assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth }") > 1000
+
+    shot = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / "demo.png"
+    page.screenshot(path=shot)
+    assert shot.stat().st_size > 50_000
+
+
+def test_the_slash_command_is_in_the_picker(page: Page) -> None:
+    page.locator("#channel-composer-input").press_sequentially("/as")
+    expect(page.get_by_text("my answer comes with my inner voice").last).to_be_visible(timeout=PATIENCE)
+
+
+def test_ctrl_c_ends_it_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "bot", "demo", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        next(line for line in process.stdout if "http://127.0.0.1:" in line)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert "Traceback" not in process.stderr.read()

@@ -123,6 +123,11 @@ def runner_up(trace: Trace, t: int) -> int | None:
     return others[0] if others else None
 
 
+def text_at(trace: Trace, t: int, token: int) -> str:
+    """The display string of an id at answer token ``t``: the emitted one reads as it does in the answer."""
+    return emitted_text(trace, t) if token == trace.answer_ids[t] else token_text(trace, token)
+
+
 def kept_prob(trace: Trace, t: int, depth: int, token: int) -> float | None:
     """The probability of any id at ``depth``; None when it is neither emitted nor among the k kept there."""
     if token == trace.answer_ids[t]:

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bot.render.glyphs import columns, drawable, families, fit
-from bot.render.text import bare, named, visible
-from models.readings import emitted_text, handover_depth, pivotal, settle_depth, token_text, top_token
+from bot.render.text import LONGEST_TOKEN, bare, named, visible
+from models.readings import emitted_text, handover_depth, pivotal, settle_depth, text_at, top_token
 from models.trace import Trace
 
 BACKGROUND, INK, FAINT, ACCENT = "#2b2d31", "#f2f3f5", "#a5a8ae", "#5fd3f3"
@@ -120,7 +120,12 @@ def _text(axes: Axes, x: float, y: float, text: str, size: float, **style: Any) 
 
 def _label(trace: Trace, t: int) -> str:
     """The emitted token over its column."""
-    return bare(emitted_text(trace, t), limit=16)
+    return _face(emitted_text(trace, t), limit=16)
+
+
+def _face(text: str, *, limit: int = LONGEST_TOKEN) -> str:
+    """A token in a cell; a splinter of a character is a small dot there, as a row of boxes would shout."""
+    return "·" if text and not text.strip("\ufffd") else bare(text, limit=limit)
 
 
 def _cells(axes: Axes, trace: Trace, layout: _Layout) -> None:
@@ -149,7 +154,7 @@ def _cell_texts(axes: Axes, trace: Trace, layout: _Layout) -> None:
     for column in range(layout.count):
         t, below = layout.first + column, None
         for depth in reversed(range(trace.depths, -1, -step)):
-            text = fit(bare(token_text(trace, top_token(trace, t, depth))), room)
+            text = fit(_face(text_at(trace, t, top_token(trace, t, depth))), room)
             bright = float(NORM(trace.emitted_prob[t, depth])) > 0.62
             x, y = layout.x(column), layout.y(depth)
             alpha = 1.0 if depth == trace.depths or text != below else 0.55

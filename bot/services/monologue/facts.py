@@ -97,7 +97,7 @@ def marks_until(trace: Trace, t: int) -> int | None:
     """The last depth up to which, from L/2 on, no word was top-1; None when a word leads at L/2 already."""
     start = read.half(trace)
     for depth in range(start, trace.depths + 1):
-        if read.is_word(read.token_text(trace, read.top_token(trace, t, depth))):
+        if read.is_word(_text(trace, t, depth)):
             return depth - 1 if depth > start else None
     return trace.depths
 
@@ -165,9 +165,19 @@ def mood(trace: Trace, t: int) -> str:
 
 
 def is_twin(trace: Trace, t: int, token: int) -> bool:
-    """Whether an id is the emitted word in another spelling: no and No."""
+    """Whether an id is the emitted word in another spelling, or with another space before it: no and No."""
     one, other = read.token_text(trace, token).strip().casefold(), read.emitted_text(trace, t).strip().casefold()
     return token != trace.answer_ids[t] and one == other and read.is_word(one)
+
+
+def _reads_otherwise(trace: Trace, t: int, token: int) -> bool:
+    return is_twin(trace, t, token) and named(read.token_text(trace, token)) != named(read.emitted_text(trace, t))
+
+
+def _is_gone(trace: Trace, t: int, token: int) -> bool:
+    """Whether no token that reads like this one is emitted or kept at depth L."""
+    left = {named(read.token_text(trace, i)) for i in trace.top_ids[t, -1].tolist()} | {named(read.emitted_text(trace, t))}
+    return named(read.token_text(trace, token)) not in left
 
 
 def _unopposed(trace: Trace, t: int) -> bool:
@@ -186,7 +196,7 @@ def _share(trace: Trace, t: int) -> float:
 
 
 def _text(trace: Trace, t: int, depth: int) -> str:
-    return read.token_text(trace, read.top_token(trace, t, depth))
+    return read.text_at(trace, t, read.top_token(trace, t, depth))
 
 
 READINGS: Mapping[str, Reading] = {
@@ -218,7 +228,7 @@ READINGS: Mapping[str, Reading] = {
     # tokens and text
     "emitted": Reading("token", "t", read.emitted_text),
     "top": Reading("token", "td", _text),
-    "candidate": Reading("token", "ti", lambda trace, t, i: read.token_text(trace, i) if _peak(trace, t, i) else None),
+    "candidate": Reading("token", "ti", lambda trace, t, i: read.text_at(trace, t, i) if _peak(trace, t, i) else None),
     "prefix": Reading("text", "t", prefix),
     # claims: the whole sentence is what is shown, and it stands only where the reading is true
     "is_first": Reading("claim", "t", lambda trace, t: t == 0),
@@ -239,8 +249,8 @@ READINGS: Mapping[str, Reading] = {
     "is_single_run": Reading("claim", "ti", lambda trace, t, i: len(runs(trace, t, i)) == 1),
     "is_broken_run": Reading("claim", "ti", lambda trace, t, i: len(runs(trace, t, i)) > 1),
     "is_next_word": Reading("claim", "ti", lambda trace, t, i: next_word(trace, t) == i),
-    "is_twin": Reading("claim", "ti", is_twin),
-    "is_gone": Reading("claim", "ti", lambda trace, t, i: read.kept_prob(trace, t, trace.depths, i) is None),
+    "is_twin": Reading("claim", "ti", _reads_otherwise),
+    "is_gone": Reading("claim", "ti", _is_gone),
     "is_below_peak": Reading("claim", "ti", lambda trace, t, i: (_peak(trace, t, i) or (trace.depths,))[0] < trace.depths),
     "is_denial": Reading("claim", "ti", lambda trace, t, i: read.is_denial(read.token_text(trace, i))),
     "led_most": Reading("claim", "ti", lambda trace, t, i: 2 * _on_top(trace, t, i) > _upper_depths(trace)),
@@ -252,6 +262,12 @@ READINGS: Mapping[str, Reading] = {
         for name in ("overruled", "certain", "lost", "torn", "plain")
     },
 }
+
+
+def needed(name: str, where: Where) -> Where:
+    """The part of a place that this fact depends on."""
+    needs = READINGS[name].needs
+    return Where(*(value if need in needs else None for need, value in zip("tdi", where, strict=True)))
 
 
 def value_of(trace: Trace, name: str, where: Where) -> Value:

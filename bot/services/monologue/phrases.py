@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import yaml
 
-from bot.services.monologue.facts import READINGS, Fact, Where, value_of
+from bot.services.monologue.facts import READINGS, Fact, Where, needed, value_of
 from bot.services.monologue.shown import capital, write
 from models.trace import Trace
 
@@ -85,8 +85,8 @@ def fill(trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[A
         if not text or text.endswith((". ", "? ", "! ")):
             shown = capital(shown)
         text += shown
-        facts.append(Fact(name, value, shown, where))
-    facts += [Fact(claim.name, value_of(trace, *claim), text, claim.where) for claim in claims]
+        facts.append(Fact(name, value, shown, needed(name, where)))
+    facts += [Fact(claim.name, value_of(trace, *claim), text, needed(*claim)) for claim in claims]
     return Sentence(text, tuple(facts))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from bot.render.text import bare
 from bot.services.monologue import facts
-from bot.services.monologue.facts import Line, Where
+from bot.services.monologue.facts import NOWHERE, Line, Where
 from bot.services.monologue.phrases import Ask, Chooser, Sentence, fill, phrases_for
 from models import readings as read
 from models.trace import Trace
@@ -120,7 +120,8 @@ class Teller:
         """What became of a rival at the last depth, unless that is told with the word that was taken."""
         if self.true("is_gone", id=token):
             return [self.say(gone, self.ask("is_gone", id=token), **slots)]
-        if token in (facts.next_word(self.trace, self.t), read.top_token(self.trace, self.t, self.trace.depths)):
+        final = facts.value_of(self.trace, *self.ask("final_prob", id=token))
+        if final is None or token in (facts.next_word(self.trace, self.t), read.top_token(self.trace, self.t, self.trace.depths)):
             return [self.say("peak", **slots)] if slots else []
         fell = self.ask("is_below_peak", id=token)
         return (
@@ -154,7 +155,7 @@ class Teller:
         if settle is None or settle <= read.half(self.trace):
             return []
         token = read.top_token(self.trace, self.t, settle - 1)
-        if not facts.is_twin(self.trace, self.t, token):
+        if not self.true("is_twin", id=token):
             return []
         start, end = (self.ask(name, depth=settle - 1, id=token) for name in ("run_start", "run_end"))
         same = facts.value_of(self.trace, *start) == facts.value_of(self.trace, *end)
@@ -257,6 +258,8 @@ def tell(trace: Trace, locale: str = "en-US") -> tuple[Line, ...]:
     Line by line: where I woke and what stood on the page, what the lens read on the way up, the handover, what was taken, the
     doubt, the end. When the pivotal token was sure, two or three lines say so.
     """
+    if trace.depths < 1:
+        return ()
     lines = [_line(part) for part in _parts(trace, locale) if part]
     while len(lines) > 2 and sum(len(line.text) + 2 for line in lines) > LONGEST:
         lines.pop(-2)
@@ -264,15 +267,14 @@ def tell(trace: Trace, locale: str = "en-US") -> tuple[Line, ...]:
 
 
 def _parts(trace: Trace, locale: str) -> list[list[Sentence]]:
-    if trace.length == 0 or trace.depths < 1:
-        table = phrases_for(locale)
-        silent = [Ask("is_silent", Where())] if trace.length == 0 else []
-        return [[fill(trace, table["silent"][0], {}, silent)], [fill(trace, table["silent_over"][0], {})]]
+    if trace.length == 0:
+        silent, over = (phrases_for(locale)[key][0] for key in ("silent", "silent_over"))
+        return [[fill(trace, silent, {}, [Ask("is_silent", NOWHERE)])], [fill(trace, over, {})]]
     pivot = read.pivotal(trace)
     spoken = [t for t in range(trace.length) if not trace.special[t]]
     teller = Teller(trace, pivot if pivot is not None else spoken[0] if spoken else 0, locale)
     if not spoken:
-        return [[teller.say("control", Ask("is_all_control", Where()))], [teller.say("control_over")]]
+        return [[teller.say("control", Ask("is_all_control", NOWHERE))], [teller.say("control_over")]]
     if teller.mood == "certain":
         return [[teller.wake()], teller.quiet(), teller.over()]
     first = [teller.wake(), *teller.page()] if pivot is not None else [teller.say("wake_wordless", "is_wordless")]

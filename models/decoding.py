@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from models.adapters import device_of
 from models.errors import AnswerCancelledError
 from models.prompts import Prompt
 from models.tokens import Detokenizer
@@ -116,9 +117,9 @@ class Sampler:
 
     def draw(self, row: torch.Tensor) -> int:
         """Choose from raw logits (V,)."""
-        top = row.topk(min(FINAL_TOP, row.numel()))
+        top = row.log_softmax(-1).topk(min(FINAL_TOP, row.numel()))
         self._top_ids.append(top.indices)
-        self._top_logprobs.append(top.values - row.logsumexp(-1))
+        self._top_logprobs.append(top.values)
         if self._greedy:
             self._probs.append(torch.ones((), device=row.device))
             return int(top.indices[0])
@@ -170,11 +171,8 @@ def last_row_only(model: Any, rows: int = 1) -> dict[str, int]:
 
 
 def input_device(model: Any) -> torch.device:
-    """Where the token ids go: the embeddings' device, or the first real one when accelerate keeps those elsewhere."""
-    device: torch.device = model.get_input_embeddings().weight.device
-    if device.type == "meta":
-        device = next(p.device for p in model.parameters() if p.device.type != "meta")
-    return device
+    """Where the token ids go: to the embeddings."""
+    return device_of(model.get_input_embeddings()) or torch.device("cpu")
 
 
 def _warpers(sampling: Sampling) -> LogitsProcessorList:

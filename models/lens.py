@@ -31,10 +31,11 @@ from models.unembedding import Reading, read
 Lens = Callable[[torch.Tensor, int], torch.Tensor]
 """A translator: states (T, D) at depth d < L, and d, to states (T, D). The logit lens is none."""
 
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.35, torch.float16: 0.05}
-"""How far the second pass's log-probabilities may be from the answer pass's, of tokens above `_TELLING` probability.
+TOLERANCE = {torch.float32: 5e-4, torch.bfloat16: 1.5, torch.float16: 0.25}
+"""How far the second pass's log-probabilities may be from the answer pass's, of the likeliest token and all above `_TELLING`.
 
-A cache and a whole sequence add up in another order; a wrong norm, head or scale is off by far more in every dtype."""
+A cache and a whole sequence add up in another order: on the default model over 8 answers up to 4.5e-5 nats in float32, 0.55 in
+bfloat16, 0.07 in float16. A wrong norm, head or scale is off by far more in every dtype."""
 
 _TELLING = 0.01
 _locks: weakref.WeakKeyDictionary[Any, threading.Lock] = weakref.WeakKeyDictionary()
@@ -81,7 +82,7 @@ def trace(
     if any(module.training for module in model.modules()):
         raise ValueError("the lens does not read a model in train mode; call model.eval() first")
     parts = adapters.find(model)
-    states, own = _forward(model, parts, [*prompt_ids, *answer_ids[:-1]], len(answer_ids))
+    states, own = _forward(model, parts, [*prompt_ids, *answer_ids], len(answer_ids))
     if lens is not None:
         states = [*(lens(state, depth) for depth, state in enumerate(states[:-1])), states[-1]]
     reading = read(parts, states, answer_ids, k=max(k, FINAL_TOP), rows=rows, check_ids=final_top.ids if final_top else None)
@@ -110,17 +111,22 @@ def versions() -> dict[str, str]:
 
 
 def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """One forward pass over ``ids``, and what its last ``length`` positions held.
+    """One forward pass over ``ids`` (P+T,), and what it held where the last ``length`` (T) of them were predicted.
 
-    Returns the states of depths 0 to L, each (T, D), the last one normed by the model; and the model's own logits of the last
-    position, fp32 (V,). Hooks act for this thread alone, one pass of a model at a time, and go whatever happens.
+    Those are the positions P-1 to P+T-2. The very last id predicts nothing that is asked for; it stays, so that every sum is
+    taken as in a plain pass over the whole text. Hooks act for this thread alone, one pass of a model at a time, and go whatever
+    happens.
+
+    Returns:
+        The states of depths 0 to L, each (T, D), the last one normed by the model; and the model's own logits of position P+T-2,
+        fp32 (V,).
     """
     states: dict[int, torch.Tensor] = {}
     owner = threading.get_ident()
 
     def keep(depth: int, state: torch.Tensor) -> None:
         if threading.get_ident() == owner:
-            states[depth] = state[0, -length:].clone()  # (T, D); a view would keep the whole prompt's states alive
+            states[depth] = state[0, -length - 1 : -1].clone()  # (T, D); a view would keep the whole prompt's states alive
 
     def before(depth: int) -> Callable[..., None]:
         return lambda _block, args, kwargs: keep(depth, args[0] if args else kwargs["hidden_states"])
@@ -129,12 +135,12 @@ def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> tuple
         handles = [b.register_forward_pre_hook(before(d), with_kwargs=True) for d, b in enumerate(parts.blocks)]
         try:
             handles.append(parts.norm.register_forward_hook(lambda _norm, _args, out: keep(len(parts.blocks), out)))
-            tokens = torch.tensor([list(ids)], device=input_device(model))  # (1, P+T-1)
-            out = model(input_ids=tokens, use_cache=False, **last_row_only(model))
+            tokens = torch.tensor([list(ids)], device=input_device(model))  # (1, P+T)
+            out = model(input_ids=tokens, use_cache=False, **last_row_only(model, rows=2))
         finally:
             for handle in handles:
                 handle.remove()
-    return [states[d] for d in range(len(parts.blocks) + 1)], out.logits[0, -1].float()
+    return [states[d] for d in range(len(parts.blocks) + 1)], out.logits[0, -2].float()
 
 
 def _lock_of(model: Any) -> threading.Lock:
@@ -160,6 +166,7 @@ def _check_answer_pass(reading: Reading, final_top: FinalTop | None, tolerance: 
 
 def _refuse_beyond(tolerance: float, mine: Any, theirs: Any) -> None:
     telling = np.maximum(mine, theirs) > np.log(_TELLING)
+    telling[..., 0] = True  # the likeliest always tells
     off = float(np.abs(mine - theirs)[telling].max(initial=0.0))
     if not off <= tolerance:  # NaN is refused too
         raise TraceMismatchError(

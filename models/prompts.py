@@ -79,11 +79,11 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
     style = choose_style(tokenizer, job.style or config.style)
     wanted, dropped = job.sampling.max_new_tokens, 0
     while True:
-        turns = _merged([*job.history[dropped:], Turn("user", job.question)], drop_reply=dropped > 0)
+        turns = _merged([*job.history[dropped:], Turn("user", job.question)])
         ids = _chat(tokenizer, turns, config.system) if style == "chat" else _story(tokenizer, turns)
         if len(ids) + wanted <= context or dropped == len(job.history):
             break
-        dropped += 1
+        dropped = _next_question(job.history, dropped + 1)
     room = context - len(ids)
     if room < min(wanted, LEAST_ANSWER):
         raise QuestionTooLongError(
@@ -94,11 +94,16 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
     return Prompt(tuple(ids), style, min(wanted, room), dropped)
 
 
-def _merged(turns: Sequence[Turn], *, drop_reply: bool) -> list[Turn]:
-    """Strictly alternating turns: neighbours of one role become one. With ``drop_reply``, no reply without its question."""
+def _next_question(history: Sequence[Turn], start: int) -> int:
+    """The first turn from ``start`` on that is no reply: a reply is not kept without its question."""
+    return next((i for i in range(start, len(history)) if history[i].role == "user"), len(history))
+
+
+def _merged(turns: Sequence[Turn]) -> list[Turn]:
+    """Strictly alternating turns: neighbours of one role become one, and blank ones vanish."""
     kept: list[Turn] = []
     for turn in turns:
-        if not turn.text.strip() or (drop_reply and not kept and turn.role == "assistant"):
+        if not turn.text.strip():
             continue
         if kept and kept[-1].role == turn.role:
             kept[-1] = Turn(turn.role, f"{kept[-1].text.strip()}\n{turn.text.strip()}")

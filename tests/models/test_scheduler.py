@@ -51,14 +51,14 @@ async def test_answers_before_traces_and_first_come_first_served(scheduler):
     others = [asyncio.create_task(scheduler.trace(answer))]
     others += [asyncio.create_task(scheduler.answer(Job(q))) for q in "abc"]
     await until(lambda: scheduler.waiting == 4)
-    engine._gate.set()
+    engine.gate.set()
     await asyncio.gather(first, *others)
     assert [name for name, _ in engine.calls] == ["first", "a", "b", "c", "trace"]
     assert {thread for _, thread in engine.calls}.isdisjoint({threading.current_thread()})
 
 
 async def test_texts_arrive_on_the_loop_and_the_last_is_whole(scheduler):
-    scheduler.engine._gate.set()
+    scheduler.engine.gate.set()
     seen = []
     answer = await scheduler.answer(
         Job("x"), on_text=lambda text: seen.append((text, threading.current_thread() is threading.main_thread()))
@@ -68,7 +68,7 @@ async def test_texts_arrive_on_the_loop_and_the_last_is_whole(scheduler):
 
 
 async def test_slow_loop_gets_only_the_latest_text(scheduler):
-    scheduler.engine._gate.set()
+    scheduler.engine.gate.set()
     seen = []
     task = asyncio.create_task(scheduler.answer(Job("x"), on_text=seen.append))
     await asyncio.sleep(0)
@@ -88,7 +88,7 @@ async def test_cancelling_the_task_stops_the_answer_and_frees_the_device(schedul
     results = await asyncio.gather(task, waiting, return_exceptions=True)
     assert all(isinstance(r, asyncio.CancelledError) for r in results)
     assert scheduler.waiting == 0
-    scheduler.engine._gate.set()
+    scheduler.engine.gate.set()
     assert (await scheduler.answer(Job("third"))).text
     assert [name for name, _ in scheduler.engine.calls] == ["first", "third"]
 

@@ -27,14 +27,14 @@ BACKGROUND, INK, FAINT, ACCENT = "#2b2d31", "#f2f3f5", "#a5a8ae", "#5fd3f3"
 COLOURS = ListedColormap(colormaps["inferno"](np.linspace(0.07, 1.0, 256)), name="lens")
 """Safe for colour-blind eyes; without its black end, which would look like a hole in the picture."""
 DPI = 100
-WIDEST, NARROWEST, GUTTER, RIGHT = 1360, 720, 92, 24
+WIDEST, NARROWEST, GUTTER, RIGHT = 1360, 800, 92, 24
 ALT_LIMIT = 1_024
 NORM = PowerNorm(0.5, vmin=0.0, vmax=1.0)
 """Square root, so that a few percent are seen; the legend's ticks say so."""
 SCALE = np.linspace(0.0, 1.0, 256)[None, :]  # (1, 256)
 AXIS = "depth: input below, output on top"
-LETTER = 0.60
-"""Width of a letter of DejaVu Sans, as a share of the font's size in pixels."""
+LETTER, BOLD = 0.60, 0.70
+"""Width of a letter of DejaVu Sans and of its bold face, as a share of the font's size in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ def window(trace: Trace, max_tokens: int) -> tuple[int, int]:
 
 def _layout(trace: Trace, max_tokens: int) -> _Layout:
     first, count = window(trace, max_tokens)
-    cell = min(150.0, (WIDEST - GUTTER - RIGHT) / max(1, count))
+    widest = max(150.0, min(228.0, (NARROWEST - GUTTER - RIGHT) / max(1, count)))
+    cell = min(widest, (WIDEST - GUTTER - RIGHT) / max(1, count))
     rows = trace.depths + 1
     row = max(11.0, min(30.0, 900 / rows))
     labels = [_label(trace, t) for t in range(first, first + count)]
@@ -202,7 +203,8 @@ def _stretch(axes: Axes, layout: _Layout, column: int, settle: int | None, *, ch
 def _frame(axes: Axes, trace: Trace, layout: _Layout) -> None:
     """Title, depths on the left, and below what the colours and frames mean."""
     model = str(trace.meta.get("model_name") or trace.meta.get("model_id") or "")
-    title = " · ".join(part for part in (fit(visible(model, limit=60), 44), "logit lens") if part)
+    room = (layout.width - 48) / (BOLD * 26) - len(" · logit lens")
+    title = " · ".join(part for part in (fit(visible(model, limit=60), room), "logit lens") if part)
     _text(axes, 24, layout.height - 30, title, 26, weight="bold")
     last = layout.first + layout.count
     which = f"tokens {layout.first + 1}–{last} of {trace.length}" if layout.count < trace.length else f"{trace.length} tokens"

@@ -235,18 +235,14 @@ class Teller:
         return [*told, self.say("over")]
 
     def quiet(self) -> list[Sentence]:
-        """The word, its probability, and the nearest other one: for when little happened."""
+        """The word, its probability, and one other word at most: for when little happened."""
         told = [self.say("quiet", "is_certain")]
-        rivals = self._rivals()
+        rivals, other = self._rivals(), facts.next_word(self.trace, self.t)
         if rivals:
             _, end = facts.runs(self.trace, self.t, rivals[-1])[-1]
-            told.append(
-                self.say(
-                    "quiet_rival", word=self.ask("top", depth=end), **{"from": self.ask("run_end", depth=end, id=rivals[-1])}
-                )
-            )
-        other = facts.next_word(self.trace, self.t)
-        if other is not None:
+            slots = {"word": self.ask("top", depth=end), "from": self.ask("run_end", depth=end, id=rivals[-1])}
+            told.append(self.say("quiet_rival", **slots))
+        elif other is not None:
             slots = {"other": self.ask("candidate", id=other), "other_prob": self.ask("final_prob", id=other)}
             told.append(self.say("quiet_other", self.ask("is_next_word", id=other), **slots))
         return told

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import logging
 import shutil
@@ -140,14 +141,20 @@ def dequantized() -> dict[str, Any]:
 @contextlib.contextmanager
 def no_progress_bars() -> Iterator[None]:
     """Keep transformers' own bars off the terminal: this package tells its progress itself."""
+    from transformers import modeling_gguf_pytorch_utils
     from transformers.utils import logging
 
     chatter: Any = logging
-    shown = chatter.is_progress_bar_enabled()
+    gguf: Any = modeling_gguf_pytorch_utils  # has a bar of its own, which the switch does not reach
+    shown, bar = chatter.is_progress_bar_enabled(), getattr(gguf, "tqdm", None)
     chatter.disable_progress_bar()
+    if bar is not None:
+        gguf.tqdm = functools.partial(bar, disable=True)
     try:
         yield
     finally:
+        if bar is not None:
+            gguf.tqdm = bar
         if shown:
             chatter.enable_progress_bar()
 

@@ -136,9 +136,19 @@ def second_pivot(trace: Trace) -> int | None:
 
 
 def _peak(trace: Trace, t: int, token: int) -> tuple[int, float] | None:
-    """Depth and value of the highest kept probability of a token at the depths >= L/2."""
-    kept = [(depth, read.kept_prob(trace, t, depth, token)) for depth in range(read.half(trace), trace.depths + 1)]
-    return max(((d, p) for d, p in kept if p is not None), key=lambda pair: pair[1], default=None)
+    """Depth and value of the highest probability of a token while it was on top, in the runs that reach the depths >= L/2."""
+    reign = [depth for start, end in runs(trace, t, token) for depth in range(start, end + 1)]
+    return max(((d, float(trace.top_probs[t, d, 0])) for d in reign), key=lambda pair: pair[1], default=None)
+
+
+def _is_kept(trace: Trace, t: int, token: int) -> bool:
+    """Whether the trace knows this id as a candidate in the upper half: considered, or emitted."""
+    return bool((trace.top_ids[t, read.half(trace) :] == token).any()) or token == trace.answer_ids[t]
+
+
+def _is_below_peak(trace: Trace, t: int, token: int) -> bool:
+    peak, final = _peak(trace, t, token), read.kept_prob(trace, t, trace.depths, token)
+    return peak is not None and final is not None and final < peak[1]
 
 
 def _on_top(trace: Trace, t: int, token: int) -> int:
@@ -175,9 +185,9 @@ def _reads_otherwise(trace: Trace, t: int, token: int) -> bool:
 
 
 def _is_gone(trace: Trace, t: int, token: int) -> bool:
-    """Whether no token that reads like this one is emitted or kept at depth L."""
+    """Whether no token that reads like this one, in any spelling, is emitted or kept at depth L."""
     left = {named(read.token_text(trace, i)) for i in trace.top_ids[t, -1].tolist()} | {named(read.emitted_text(trace, t))}
-    return named(read.token_text(trace, token)) not in left
+    return named(read.token_text(trace, token)).casefold() not in {name.casefold() for name in left}
 
 
 def _unopposed(trace: Trace, t: int) -> bool:
@@ -228,7 +238,7 @@ READINGS: Mapping[str, Reading] = {
     # tokens and text
     "emitted": Reading("token", "t", read.emitted_text),
     "top": Reading("token", "td", _text),
-    "candidate": Reading("token", "ti", lambda trace, t, i: read.text_at(trace, t, i) if _peak(trace, t, i) else None),
+    "candidate": Reading("token", "ti", lambda trace, t, i: read.text_at(trace, t, i) if _is_kept(trace, t, i) else None),
     "prefix": Reading("text", "t", prefix),
     # claims: the whole sentence is what is shown, and it stands only where the reading is true
     "is_first": Reading("claim", "t", lambda trace, t: t == 0),
@@ -251,7 +261,7 @@ READINGS: Mapping[str, Reading] = {
     "is_next_word": Reading("claim", "ti", lambda trace, t, i: next_word(trace, t) == i),
     "is_twin": Reading("claim", "ti", _reads_otherwise),
     "is_gone": Reading("claim", "ti", _is_gone),
-    "is_below_peak": Reading("claim", "ti", lambda trace, t, i: (_peak(trace, t, i) or (trace.depths,))[0] < trace.depths),
+    "is_below_peak": Reading("claim", "ti", _is_below_peak),
     "is_denial": Reading("claim", "ti", lambda trace, t, i: read.is_denial(read.token_text(trace, i))),
     "led_most": Reading("claim", "ti", lambda trace, t, i: 2 * _on_top(trace, t, i) > _upper_depths(trace)),
     "is_easiest": Reading("claim", "t", lambda trace, t: easiest(trace) == t),

@@ -123,44 +123,48 @@ class Teller:
         final = facts.value_of(self.trace, *self.ask("final_prob", id=token))
         if final is None or token in (facts.next_word(self.trace, self.t), read.top_token(self.trace, self.t, self.trace.depths)):
             return [self.say("peak", **slots)] if slots else []
-        fell = self.ask("is_below_peak", id=token)
-        return (
-            [self.say(key, fell, final_prob=self.ask("final_prob", id=token), **slots)] if self.true(fell.name, id=token) else []
-        )
+        if not self.true("is_below_peak", id=token):
+            return [self.say("peak", **slots)] if slots else []
+        return [self.say(key, self.ask("is_below_peak", id=token), final_prob=self.ask("final_prob", id=token), **slots)]
 
     def _procession(self, rivals: list[int]) -> list[Sentence]:
         """The words that took turns on top, the answer among them where it lost the top again, and the strongest one's height."""
         emitted = int(self.trace.answer_ids[self.t])
         cast = [*rivals, emitted] if self.true("is_broken_run", id=emitted) else rivals
         cast = sorted(cast, key=lambda token: facts.runs(self.trace, self.t, token)[0])
+        lasting = [token for token in rivals if facts.value_of(self.trace, *self.ask("depths_on_top", id=token)) != 1]
+        rival = max(lasting, key=self._presence, default=None)
         parts: list[str] = []
         slots: dict[str, Ask] = {}
         claims: list[Ask] = []
         for number, token in enumerate(cast):
             (start, end), *more = facts.runs(self.trace, self.t, token)
-            form = "rise_item_broken" if more else "rise_item" if end > start else "rise_item_single"
+            form = "_broken" if more else "" if end > start else "_single"
+            form = ("rise_rival" if token == rival else "rise_item") + form
             parts.append(self._phrases[form][0].replace("{", f"{{r{number}_"))
-            asked = self._span(token, start) | {"word": self.ask("top", depth=start)}
+            asked = {
+                "word": self.ask("top", depth=start),
+                "peak_prob": self.ask("peak_prob", id=token),
+                **self._span(token, start),
+            }
             slots |= {f"r{number}_{slot}": ask for slot, ask in asked.items()}
             claims.append(self.ask("is_broken_run" if more else "is_single_run", id=token))
         phrase = self._chooser.pick("rise", self._phrases["rise"])
         told = [self._fill(phrase.replace("{list}", "; ".join(parts)), slots, claims)]
-        rival = max(rivals, key=self._presence)
+        if rival is None:
+            return told
         names = ("rival", "candidate"), ("peak_depth", "peak_depth"), ("peak_prob", "peak_prob")
         return told + self._aftermath(rival, "fall", "fall_gone", **{slot: self.ask(name, id=rival) for slot, name in names})
 
     def _twin(self) -> list[Sentence]:
-        """The emitted word in another spelling, when it was on top just before the answer settled."""
-        settle = read.settle_depth(self.trace, self.t)
-        if settle is None or settle <= read.half(self.trace):
+        """The emitted word in another spelling, the last one that was on top at the depths >= L/2 and is not any more."""
+        tops = self.trace.top_ids[self.t, read.half(self.trace) : -1, 0].tolist()
+        twin = next((token for token in reversed(tops) if self.true("is_twin", id=token)), None)
+        if twin is None or twin == read.top_token(self.trace, self.t, self.trace.depths):
             return []
-        token = read.top_token(self.trace, self.t, settle - 1)
-        if not self.true("is_twin", id=token):
-            return []
-        start, end = (self.ask(name, depth=settle - 1, id=token) for name in ("run_start", "run_end"))
-        same = facts.value_of(self.trace, *start) == facts.value_of(self.trace, *end)
-        slots = {"twin": self.ask("candidate", id=token), "from": start, "to": end}
-        return [self.say("twin_single" if same else "twin", self.ask("is_twin", id=token), **slots)]
+        start, end = facts.runs(self.trace, self.t, twin)[-1]
+        slots = self._span(twin, end) | {"twin": self.ask("candidate", id=twin)}
+        return [self.say("twin_single" if start == end else "twin", self.ask("is_twin", id=twin), **slots)]
 
     def handover(self) -> list[Sentence]:
         """Where the distribution begins to be the final one, as a share of the depth; sometimes with a thought."""

@@ -7,6 +7,7 @@ at the top, as the residual stream rises.
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ NORM = PowerNorm(0.5, vmin=0.0, vmax=1.0)
 """Square root, so that a few percent are seen; the legend's ticks say so."""
 SCALE = np.linspace(0.0, 1.0, 256)[None, :]  # (1, 256)
 AXIS = "depth: input below, output on top"
+SLANT = 58  # degrees of the labels over narrow columns
 LETTER, BOLD = 0.60, 0.70
 """Width of a letter of DejaVu Sans and of its bold face, as a share of the font's size in pixels."""
 
@@ -169,7 +171,9 @@ def _marks(axes: Axes, trace: Trace, layout: _Layout) -> None:
     pivot = pivotal(trace)
     for column in range(layout.count):
         t = layout.first + column
-        label = _label(trace, t) if layout.slanted else fit(_label(trace, t), layout.cell / (LETTER * 20))
+        # A slanted label may lean over its neighbours' columns, the last ones only up to the edge.
+        edge = (layout.width - layout.x(column) - 6) / math.cos(math.radians(SLANT)) if layout.slanted else layout.cell
+        label = fit(_label(trace, t), max(edge / (LETTER * 20), 4.0))
         settle = settle_depth(trace, t)
         if settle is not None or t == pivot:
             _stretch(axes, layout, column, settle, chosen=t == pivot)
@@ -183,7 +187,7 @@ def _marks(axes: Axes, trace: Trace, layout: _Layout) -> None:
             weight="bold" if t == pivot else "normal",
             ha="left" if layout.slanted else "center",
             va="bottom",
-            rotation=58 if layout.slanted else 0,
+            rotation=SLANT if layout.slanted else 0,
             rotation_mode="anchor",
         )
 
@@ -202,7 +206,7 @@ def _stretch(axes: Axes, layout: _Layout, column: int, settle: int | None, *, ch
 
 def _frame(axes: Axes, trace: Trace, layout: _Layout) -> None:
     """Title, depths on the left, and below what the colours and frames mean."""
-    model = str(trace.meta.get("model_name") or trace.meta.get("model_id") or "")
+    model = str(trace.meta.get("name") or trace.meta.get("model") or "")
     room = (layout.width - 48) / (BOLD * 26) - len(" · logit lens")
     title = " · ".join(part for part in (fit(visible(model, limit=60), room), "logit lens") if part)
     _text(axes, 24, layout.height - 30, title, 26, weight="bold")

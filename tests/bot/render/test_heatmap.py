@@ -54,7 +54,7 @@ def test_any_trace_is_drawn(trace: Trace) -> None:
 
 
 def test_hostile_model_names_are_drawn() -> None:
-    trace = make_trace(np.zeros((1, 3, 3)), [0], {0: " a", 1: " b", 2: " c"}, meta={"model_id": "$\\frac{1}" + "x" * 200})
+    trace = make_trace(np.zeros((1, 3, 3)), [0], {0: " a", 1: " b", 2: " c"}, meta={"name": "$\\frac{1}" + "x" * 200})
     assert opened(heatmap_png(trace)).size == size_of(trace)
 
 

@@ -54,7 +54,14 @@ def run_demo(config: Config, *, browser: bool, port: int) -> None:
 
 async def _serve(config: Config, console: Console, browser: bool, port: int) -> None:
     with console.status("loading the model…") as status:
-        async with local_discord(config, port=port, say=lambda text: status.update(f"{text}…")) as preview:
+
+        def say(text: str) -> None:
+            if console.is_terminal:
+                status.update(f"{text}…")
+            else:
+                console.print(f"  {text}…", highlight=False)
+
+        async with local_discord(config, port=port, say=say) as preview:
             status.stop()
             console.print(f"\n  [bold green]The local Discord is open:[/] {preview.url}\n", soft_wrap=True, highlight=False)
             console.print(f"  Write in #{CHANNEL}:  How many eyes does my foot have?", highlight=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from bot.config import Config
 from models import embedded
@@ -27,7 +28,7 @@ def pull(config: Config, *, force: bool = False) -> None:
         DownloadError: offline, or the sums do not match.
     """
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), _Bytes(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         tasks: dict[str, TaskID] = {}
 
@@ -38,6 +39,13 @@ def pull(config: Config, *, force: bool = False) -> None:
 
         path = embedded.pull(_cache(config), progress=show, force=force)
     console.print(f"[green]✓[/] The default model is ready in {path}", highlight=False, soft_wrap=True)
+
+
+class _Bytes(DownloadColumn):
+    """Bytes, but for stages that only count steps."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if (task.total or 0) > 1 else Text("")
 
 
 def _cache(config: Config) -> Path | None:

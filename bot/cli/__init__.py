@@ -53,7 +53,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Loopback port; 0 takes a free one.")] = 0,
 ) -> None:
     """Run the real bot in a local Discord in your browser: no token, no network."""
-    from bot.cli.demo import run_demo
+    from bot.cli.local_discord import run_demo
 
     run_demo(_config(config), browser=browser, port=port)
 

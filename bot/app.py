@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from bot.config import Config
+from bot.log import log_unexpected
 from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
 from bot.services.line import WaitingLine
@@ -17,6 +19,10 @@ from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
 from bot.storage.runs import RunStore
+
+log = logging.getLogger(__name__)
+
+PURGE_SECONDS = 6 * 3600
 
 
 class Tasks:
@@ -36,8 +42,13 @@ class Tasks:
         context = contextvars.copy_context() if self.context is None else self.context.copy()
         task = context.run(asyncio.create_task, work, name=name)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log_unexpected(log, error)
 
     async def aclose(self) -> None:
         """Cancel what runs and wait for it."""
@@ -73,7 +84,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
     model = ModelHost(engine_factory or _configured_engine(config))
     async with Database.open(config.storage.resolved_url()) as database:
         runs = RunStore(database, keep_days=config.storage.keep_days)
-        await runs.purge_expired()
+        tasks.spawn(_purge(runs), "purge expired runs")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user)
         asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
         voices = VoiceService(runs=runs, model=model, top_k=config.lens.top_k)
@@ -84,6 +95,13 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             asks.close()
             await tasks.aclose()
             await model.aclose()
+
+
+async def _purge(runs: RunStore) -> None:
+    """Delete what is past its time to live, now and then again."""
+    while True:
+        await runs.purge_expired()
+        await asyncio.sleep(PURGE_SECONDS)
 
 
 def _configured_engine(config: Config) -> EngineFactory:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import discord
 
 from bot.config import Config
-from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError
+from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError, RunExpiredError
 from bot.log import log_unexpected
 from bot.services.ask import Answered, AskRequest, AskService
 from bot.services.voice import VoiceService
@@ -90,11 +90,21 @@ class Conversation:
         messages = await self._finish(writer, text, voice_view(run_id) if button else None, place)
         if not messages:
             return
-        await self._asks.shown(run_id, [message.id for message in messages])
+        try:
+            await self._asks.shown(run_id, [message.id for message in messages])
+        except RunExpiredError:
+            # The question was deleted while its answer was being posted: nothing of it shall stay.
+            await self._take_back(messages, place)
+            return
         if mode == "thread":
             await self._tell_in_thread(answered, messages[-1], place)
         elif mode == "button":
             await self._prepare(run_id)
+
+    async def _take_back(self, messages: list[discord.Message], place: Place) -> None:
+        for message in messages:
+            with contextlib.suppress(discord.HTTPException):
+                await place.surface.delete(message)
 
     async def _tell_in_thread(self, answered: Answered, message: discord.Message, place: Place) -> None:
         run, threads = answered.run, self._config.threads

@@ -1,0 +1,80 @@
+"""The README against the disk and the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from bot.cli import cli
+from bot.config import settings_table
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def tracked(*patterns: str) -> set[str]:
+    found = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(found.stdout.split())
+
+
+def listed() -> set[str]:
+    """The paths of the file tree: two spaces a level, a folder ends in a slash, then a phrase."""
+    block = README.split("## File tree")[1].split("```")[1].strip("\n")
+    folders: list[str] = []
+    paths: set[str] = set()
+    for line in block.splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        del folders[depth:]
+        paths.add("".join(folders) + name)
+        if name.endswith("/"):
+            folders.append(name)
+        if "/" not in name or depth == 0:
+            assert len(line.split(maxsplit=1)) == 2, f"no phrase: {line}"
+    return paths
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git checkout")
+def test_the_file_tree_names_every_module_and_nothing_else() -> None:
+    modules = {path for path in tracked("bot/*.py", "cogs/*.py", "models/*.py") if not path.endswith("__init__.py")}
+    top = {path for path in tracked() if "/" not in path} - {".gitignore", "README.md"}
+    files = {path for path in listed() if not path.endswith("/")}
+    assert files == modules | top
+    folders = {path for path in listed() if path.endswith("/")}
+    assert all((ROOT / folder).is_dir() for folder in folders)
+
+
+def test_the_settings_table_is_that_of_the_code() -> None:
+    table = README.split("<!-- settings")[1].split("<!-- /settings -->")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    code = [tuple(str(cell).replace("|", "\\|") for cell in setting) for setting in settings_table()]
+    assert rows == [f"| `{key}` | `{default}` | {allowed} | {what} |" for key, default, allowed, what in code]
+
+
+def test_every_command_of_the_terminal_is_described() -> None:
+    root = typer.main.get_command(cli)
+    for name, command in root.commands.items():  # type: ignore[attr-defined]
+        names = (
+            [f"forwardpass {name} {sub}" for sub in command.commands] if hasattr(command, "commands") else [f"forwardpass {name}"]
+        )
+        for full in names:
+            assert f"`{full}" in README, full
+
+
+def test_every_slash_command_is_described() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "cogs").glob("*.py"))
+    names = re.findall(r"app_commands\.command\(name=\"([a-z]+)\"", source)
+    assert names
+    for name in names:
+        assert f"`/{name}" in README, name
+
+
+def test_its_pictures_exist() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#\s]+)\)", document.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (document.parent / link).exists(), f"{document.name}: {link}"

@@ -32,15 +32,17 @@ class Recovery(commands.Cog):
         self._bot = bot
         self._app = bot.app
         self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
-        self._done = False
+        self._left: tuple[Run, ...] = ()
+
+    async def cog_load(self) -> None:
+        """Look before the gateway opens: questions come in before `on_ready`, and those are nobody's left-overs."""
+        self._left = await self._app.asks.unfinished()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Once per process: `on_ready` comes again after each reconnect."""
-        if self._done:
-            return
-        self._done = True
-        for run in await self._app.asks.unfinished():
+        left, self._left = self._left, ()
+        for run in left:
             self._app.tasks.spawn(self._pick_up(run), f"recover {run.id}")
 
     async def _pick_up(self, run: Run) -> None:

@@ -1,0 +1,69 @@
+"""The bot as it runs in production, with a scripted engine, connected to the loopback Discord. No test leaves a task or thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bot.app import App, open_app
+from bot.client import ForwardPassBot, create_bot
+from bot.config import Config
+from models.fake import FakeEngine
+from models.types import Engine
+from tests.loopback.server import TOKEN, Server, serving
+
+FOOT = "How many eyes does my foot have?"
+ANSWER = "The answer is 2."
+
+
+def config(folder: Path, **sections: dict[str, Any]) -> Config:
+    return Config.model_validate({"storage": {"url": f"sqlite+aiosqlite:///{folder / 'runs.sqlite3'}"}, **sections})
+
+
+@pytest_asyncio.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """The loopback Discord; afterwards nothing of the bot may be left, and nothing may have been asked that it does not know."""
+    threads, tasks = set(threading.enumerate()), asyncio.all_tasks()
+    async with serving(monkeypatch) as server:
+        yield server
+    assert server.rest.unknown == []
+    await _gone(threads, tasks)
+
+
+async def _gone(threads: set[threading.Thread], tasks: set[asyncio.Task[Any]]) -> None:
+    """Keep-alive threads end by themselves shortly after their socket."""
+    own = {asyncio.current_task()}
+    left: set[Any] = set()
+    for _ in range(200):
+        left = {t for t in threading.enumerate() if t not in threads and not t.name.startswith("asyncio_")}
+        left |= asyncio.all_tasks() - tasks - own
+        if not left:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"left behind: {left}")
+
+
+@asynccontextmanager
+async def connected(
+    server: Server, settings: Config, engine: Engine | None = None, *, ready_after: float = 0.1
+) -> AsyncIterator[tuple[App, ForwardPassBot]]:
+    """The bot, logged in and READY. ``ready_after``: how long discord.py waits for one more GUILD_CREATE before `on_ready`."""
+    engine = engine or FakeEngine()
+    async with open_app(settings, engine_factory=lambda: engine) as app, create_bot(app) as bot:
+        bot._connection.guild_ready_timeout = ready_after
+        await app.model.start()
+        running = asyncio.create_task(bot.start(TOKEN))
+        try:
+            async with asyncio.timeout(5):
+                await server.gateway.ready.wait()
+            yield app, bot
+        finally:
+            await bot.close()
+            await running

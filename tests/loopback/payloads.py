@@ -1,0 +1,180 @@
+"""What Discord's JSON looks like: one server, one channel, one bot, two people. Knows no socket and keeps no state but ids."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from typing import Any
+
+import discord
+
+from bot.client import PERMISSIONS
+
+Json = dict[str, Any]
+
+BOT, ALICE, BOB = 100000000000000001, 100000000000000002, 100000000000000003
+GUILD, CHANNEL = 200000000000000001, 300000000000000001
+NAMES = {BOT: "forward-pass", ALICE: "alice", BOB: "bob"}
+MENTION = f"<@{BOT}>"
+
+_counter = itertools.count()
+
+
+def snowflake() -> str:
+    """An id of this moment; discord.py reads an interaction's age from its id."""
+    return str(discord.utils.time_snowflake(discord.utils.utcnow()) + next(_counter))
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat()
+
+
+def user(user_id: int) -> Json:
+    name = NAMES[user_id]
+    return {
+        "id": str(user_id),
+        "username": name,
+        "global_name": name,
+        "discriminator": "0",
+        "avatar": None,
+        "bot": user_id == BOT,
+        "public_flags": 0,
+        "flags": 0,
+        "verified": True,
+        "mfa_enabled": False,
+    }
+
+
+def member(user_id: int, *, with_user: bool = True) -> Json:
+    data: Json = {"roles": [], "nick": None, "joined_at": now(), "deaf": False, "mute": False, "flags": 0, "avatar": None}
+    return {**data, "user": user(user_id)} if with_user else data
+
+
+def application() -> Json:
+    return {
+        "id": str(BOT),
+        "name": "Forward Pass",
+        "description": "",
+        "icon": None,
+        "bot_public": True,
+        "bot_require_code_grant": False,
+        "owner": user(ALICE),
+        "verify_key": "00",
+        "flags": 0,
+    }
+
+
+def channel() -> Json:
+    return {
+        "id": str(CHANNEL),
+        "type": 0,
+        "guild_id": str(GUILD),
+        "name": "general",
+        "position": 0,
+        "permission_overwrites": [],
+        "parent_id": None,
+        "topic": None,
+        "rate_limit_per_user": 0,
+        "last_message_id": None,
+    }
+
+
+def guild() -> Json:
+    """As in GUILD_CREATE. Everybody may do what the invite link asks for, and no more."""
+    everyone = {
+        "id": str(GUILD),
+        "name": "@everyone",
+        "permissions": str(PERMISSIONS.value),
+        "position": 0,
+        "color": 0,
+        "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+        "hoist": False,
+        "managed": False,
+        "mentionable": False,
+        "flags": 0,
+    }
+    return {
+        "id": str(GUILD),
+        "name": "Zoo",
+        "owner_id": str(ALICE),
+        "icon": None,
+        "unavailable": False,
+        "preferred_locale": "en-US",
+        "roles": [everyone],
+        "member_count": 3,
+        "joined_at": now(),
+        "large": False,
+        "members": [member(BOT)],
+        "channels": [channel()],
+        **dict.fromkeys(("afk_timeout", "verification_level", "default_message_notifications", "explicit_content_filter"), 0),
+        **dict.fromkeys(("mfa_level", "premium_tier", "nsfw_level", "system_channel_flags"), 0),
+        **{name: [] for name in ("features", "emojis", "stickers", "threads", "presences", "voice_states")},
+        **{name: [] for name in ("stage_instances", "guild_scheduled_events", "soundboard_sounds")},
+    }
+
+
+def message(author: int, content: str, channel_id: str, **more: Any) -> Json:
+    return {
+        "id": snowflake(),
+        "channel_id": channel_id,
+        "guild_id": str(GUILD),
+        "author": user(author),
+        "member": member(author, with_user=False),
+        "content": content,
+        "timestamp": now(),
+        "edited_timestamp": None,
+        "tts": False,
+        "mention_everyone": False,
+        "mentions": [user(BOT)] if MENTION in content else [],
+        "type": 0,
+        "flags": 0,
+        "pinned": False,
+        **{name: [] for name in ("mention_roles", "attachments", "embeds", "components", "reactions")},
+        **more,
+    }
+
+
+def thread(message_id: str, name: str) -> Json:
+    metadata = {"archived": False, "auto_archive_duration": 60, "archive_timestamp": now(), "locked": False}
+    return {
+        "id": message_id,
+        "type": 11,
+        "guild_id": str(GUILD),
+        "parent_id": str(CHANNEL),
+        "owner_id": str(BOT),
+        "name": name,
+        "last_message_id": None,
+        "message_count": 0,
+        "member_count": 1,
+        "rate_limit_per_user": 0,
+        "thread_metadata": metadata,
+    }
+
+
+def slash(name: str, author: int, **options: str) -> Json:
+    """An INTERACTION_CREATE of a slash command with text options."""
+    return {
+        "id": snowflake(),
+        "application_id": str(BOT),
+        "type": 2,
+        "token": f"interaction-{next(_counter)}",
+        "version": 1,
+        "data": {
+            "id": "400000000000000001",
+            "name": name,
+            "type": 1,
+            "options": [{"name": key, "type": 3, "value": value} for key, value in options.items()],
+        },
+        "channel_id": str(CHANNEL),
+        "channel": channel(),
+        "guild_id": str(GUILD),
+        "guild": {"id": str(GUILD), "locale": "en-US", "features": []},
+        "member": {**member(author), "permissions": str(PERMISSIONS.value)},
+        "app_permissions": str(PERMISSIONS.value),
+        "locale": "en-US",
+        "guild_locale": "en-US",
+        "entitlements": [],
+        "authorizing_integration_owners": {},
+        "context": 0,
+        "attachment_size_limit": 10 * 1024 * 1024,
+    }

@@ -17,7 +17,10 @@ from models.adapters import Parts, device_of
 from models.trace import FloatArray, IntArray
 
 _BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
-"""Budget of one chunk's fp32 logits; a few temporaries of the same size come on top."""
+"""Budget of one chunk's fp32 logits. The sweep's own buffers hold one depth of a chunk and are made once."""
+
+_BLOCK = 128
+"""Tokens per block when the likeliest are looked for on a CPU: see `_likeliest`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,11 @@ def read(
         check_ids: (T, m) ids whose log-probabilities at depth L are wanted.
     """
     reader = _Reader(parts, states, answer_ids, k, check_ids)
-    length, depths = len(answer_ids), len(states)
+    length = len(answer_ids)
     budget = rows or reader.rows_in_budget()
-    together = max(1, budget // depths)  # positions per chunk
+    # Few positions and many depths a chunk, or the other way round, is the same to the head, which wants many rows at once. All
+    # positions together let depth L be computed once for all; a quarter of the budget bounds what is kept of it.
+    together = max(1, min(length, budget // 4 or 1))
     for start in range(0, length, together):
         reader.read_positions(slice(start, min(start + together, length)), depths_at_once=max(1, budget // together))
     return reader.result()
@@ -94,37 +99,40 @@ class _Reader:
 
     def read_positions(self, at: slice, *, depths_at_once: int) -> None:
         """Fill in all depths of the positions ``at``, depth L first: the others are compared with it."""
-        last = len(self._states) - 1
+        last, count = len(self._states) - 1, at.stop - at.start
+        scratch = torch.empty((2, count, self._vocabulary), device=self._device)  # (2, p, V): one depth's rows stay in the cache
         final = self._logits(self._states[last][at]).log_softmax(-1)  # (p, V)
         if self._check_ids is not None:
             self._checked.append(final.gather(-1, self._check_ids[at]))
         final_probs = final.exp()  # (p, V)
         final_entropy = -torch.linalg.vecdot(final_probs, final)  # (p,)
-        self._sweep(at, slice(last, last + 1), final[:, None], final_probs, final_entropy)
+        self._sweep(at, last, final, final_probs, final_entropy, scratch[1])
         self._kl[at, last] = 0.0
         del final
         for depths in _slices(last, depths_at_once):
-            state = torch.stack([self._normed(s[at]) for s in self._states[depths]], dim=1)  # (p, q, D)
-            self._sweep(at, depths, self._logits(state).log_softmax(-1), final_probs, final_entropy)
+            state = torch.cat([self._normed(s[at]) for s in self._states[depths]])  # (q·p, D)
+            logits = self._logits(state).view(-1, count, self._vocabulary)  # (q, p, V)
+            for depth, rows in enumerate(logits, start=depths.start):  # (p, V)
+                logprobs = torch.log_softmax(rows, -1, out=scratch[0])
+                self._sweep(at, depth, logprobs, final_probs, final_entropy, scratch[1])
 
     def _sweep(
         self,
         at: slice,
-        depths: slice,
-        logprobs: torch.Tensor,  # (p, q, V) fp32
+        depth: int,
+        logprobs: torch.Tensor,  # (p, V) fp32
         final_probs: torch.Tensor,  # (p, V)
         final_entropy: torch.Tensor,  # (p,)
+        scratch: torch.Tensor,  # (p, V) overwritten
     ) -> None:
-        top = logprobs.topk(self._top_ids.shape[-1], dim=-1)  # (p, q, k)
-        emitted = self._emitted[at, None, None].expand(-1, logprobs.shape[1], 1)  # (p, q, 1)
-        own = logprobs.gather(-1, emitted)  # (p, q, 1)
-        cross_entropy = -torch.matmul(logprobs, final_probs[:, :, None])[..., 0]  # (p, q) of final and depth
-        self._top_ids[at, depths] = top.indices
-        self._top_logprobs[at, depths] = top.values
-        self._emitted_prob[at, depths] = own[..., 0].exp()
-        self._emitted_rank[at, depths] = (logprobs > own).sum(-1)
-        self._entropy[at, depths] = -torch.linalg.vecdot(logprobs.exp(), logprobs)
-        self._kl[at, depths] = (cross_entropy - final_entropy[:, None]).clamp_min(0)
+        values, indices = _likeliest(logprobs, self._top_ids.shape[-1])  # (p, k)
+        own = logprobs.gather(-1, self._emitted[at, None])  # (p, 1)
+        self._top_ids[at, depth] = indices
+        self._top_logprobs[at, depth] = values
+        self._emitted_prob[at, depth] = own[:, 0].exp()
+        self._emitted_rank[at, depth] = torch.count_nonzero(logprobs > own, dim=-1)
+        self._entropy[at, depth] = -torch.linalg.vecdot(torch.exp(logprobs, out=scratch), logprobs)
+        self._kl[at, depth] = (-torch.linalg.vecdot(final_probs, logprobs) - final_entropy).clamp_min(0)
 
     def _normed(self, state: torch.Tensor) -> torch.Tensor:
         """The final norm over states (p, D), its statistics taken anew."""
@@ -147,6 +155,24 @@ class _Reader:
             kl_to_final=_numpy(self._kl),
             checked_logprobs=_numpy(torch.cat(self._checked)) if self._checked else None,
         )
+
+
+def _likeliest(logprobs: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k likeliest of each row: (p, V) to values and ids, both (p, k), likeliest first.
+
+    On a CPU `torch.topk` copies and partly sorts each whole row. The k likeliest tokens lie in the k blocks with the highest
+    maxima, so one pass for the maxima and a search in k blocks give the same, equal values aside.
+    """
+    whole = logprobs.shape[-1] // _BLOCK
+    if logprobs.device.type != "cpu" or whole < 4 * k:
+        return tuple(logprobs.topk(k, dim=-1))  # type: ignore[return-value]
+    blocks = logprobs[:, : whole * _BLOCK].view(-1, whole, _BLOCK)  # (p, n, B)
+    best = blocks.amax(-1).topk(k, dim=-1).indices  # (p, k)
+    found = blocks.gather(1, best[:, :, None].expand(-1, -1, _BLOCK)).flatten(1)  # (p, k·B)
+    rest = logprobs[:, whole * _BLOCK :]  # (p, V mod B)
+    values, where = torch.cat([found, rest], dim=-1).topk(k, dim=-1)
+    inside = best.gather(-1, (where // _BLOCK).clamp_max(k - 1)) * _BLOCK + where % _BLOCK
+    return values, torch.where(where < k * _BLOCK, inside, where - k * _BLOCK + whole * _BLOCK)
 
 
 def _slices(end: int, step: int) -> Iterator[slice]:

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from bot import log as logs
 from bot.app import open_app
+from bot.cli import weights
 from bot.client import create_bot
 from bot.config import Config, read_token
 from bot.errors import BadTokenError, DiscordSetupError, MissingIntentError
+from models.types import DEFAULT_MODEL
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,12 @@ def run_bot(config: Config, *, sync: bool = False) -> None:
     """Connect and serve until interrupted.
 
     Raises:
-        ForwardPassError: no token, a wrong one, a missing intent, no network, no database.
+        ForwardPassError: no token, a wrong one, a default model that was not pulled, a missing intent, no network, no database.
     """
     logs.setup(config.log)
     token = read_token(config)
+    if config.model.id == DEFAULT_MODEL:
+        weights.folder(config)  # a host who forgot to pull should hear it before anybody asks
     asyncio.run(_serve(config, token, sync))
 
 

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ LOWEST = {
     "urllib3": logging.WARNING,
     "filelock": logging.WARNING,
     "fsspec": logging.WARNING,
-    "huggingface_hub": logging.WARNING,
+    "huggingface_hub": logging.ERROR,  # warns at each of ten tries when it is offline; our own error says it once
     "transformers": logging.WARNING,
     "accelerate": logging.WARNING,
     "matplotlib": logging.WARNING,
@@ -64,6 +65,8 @@ def setup(config: LogConfig, *, stream: TextIO | None = None) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(config.level)
+    # It brings a handler of its own and takes its level from here when it is imported, later.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     for name, lowest in LOWEST.items():
         logging.getLogger(name).setLevel(max(lowest, root.level))
 

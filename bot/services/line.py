@@ -23,6 +23,8 @@ class Place:
     on_position: PositionListener
     turn: asyncio.Future[None] = field(repr=False)
     position: int | None = None
+    working: bool = False
+    """Whether it holds one of the running places."""
 
 
 class WaitingLine:
@@ -70,9 +72,11 @@ class WaitingLine:
         """Give the place back, whether it waited, worked or failed."""
         if place in self._waiting:
             self._waiting.remove(place)
-        elif place.turn.done():
+        elif place.working:
             self._free += 1
-        place.turn.cancel()
+        place.working = False
+        if not place.turn.cancel() and not place.turn.cancelled():
+            place.turn.exception()  # seen, also when whoever waited was cancelled in the same moment
         self._held[place.user_id] -= 1
         if not self._held[place.user_id]:
             del self._held[place.user_id]
@@ -89,8 +93,12 @@ class WaitingLine:
     def _advance(self) -> None:
         self._waiting.sort(key=lambda place: (place.round, place.arrival))
         while self._free and self._waiting:
+            place = self._waiting.pop(0)
+            if place.turn.done():  # cancelled, and about to leave
+                continue
             self._free -= 1
-            self._waiting.pop(0).turn.set_result(None)
+            place.working = True
+            place.turn.set_result(None)
         for index, place in enumerate(self._waiting, start=1):
             if place.position != index:
                 place.position = index

@@ -75,7 +75,22 @@ def open_model(config: ModelConfig, on_stage: Callable[[str], None]) -> Loaded:
     model, report = found
     if report.get("missing_keys"):
         raise ModelError(f"`{config.id}` lacks weights that a causal language model needs.", hint=ModelNotFoundError.hint)
+    _columns_first(model)
     return Loaded(model.eval(), tokenizer, source, source.known_revision or _commit(source))
+
+
+def _columns_first(model: Any) -> None:
+    """Lay the weights of fp32 linear layers on a CPU out column by column: the same numbers in another order of memory.
+
+    Decoding multiplies each weight by one vector. torch's product reads a row-major weight at half the speed at which it reads
+    a column-major one (measured: 15 against 25 GB/s), and products with many rows are as fast either way.
+    """
+    for module in model.modules():
+        if type(module) is not torch.nn.Linear or hasattr(module, "_hf_hook"):
+            continue  # quantized and offloaded layers keep their own layout
+        weight = module.weight
+        if weight.device.type == "cpu" and weight.dtype is torch.float32 and weight.stride(-1) == 1:
+            weight.data = weight.data.t().contiguous().t()
 
 
 def find_source(config: ModelConfig) -> Source:

@@ -31,6 +31,19 @@ def test_local_folder(folder):
     assert loaded.trace(answer).length == len(answer.answer_ids)
 
 
+def test_the_layout_in_memory_changes_no_weight_and_no_tie(folder):
+    loaded = engine.load(ModelConfig(id=str(folder), device="cpu")).model
+    plain = loading.AutoModelForCausalLM.from_pretrained(folder)
+    assert loaded.lm_head.weight.stride(0) == 1
+    for (name, mine), (_, theirs) in zip(loaded.named_parameters(), plain.named_parameters(), strict=True):
+        assert torch.equal(mine, theirs), name
+    tied = plain.lm_head.weight is plain.get_input_embeddings().weight
+    assert (loaded.lm_head.weight is loaded.get_input_embeddings().weight) == tied
+    ids = torch.tensor([[1, 2, 3, 4]])
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(ids).logits, plain.eval()(ids).logits)
+
+
 def test_dtype_and_device_map(folder):
     config = ModelConfig(id=str(folder), device="cpu", dtype="bfloat16", device_map={"": "cpu"}, max_memory={"cpu": "1GiB"})
     loaded = engine.load(config)

@@ -94,6 +94,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         finally:
             asks.close()
             await tasks.aclose()
+            await voices.aclose()
             await model.aclose()
 
 

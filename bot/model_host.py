@@ -33,6 +33,13 @@ class ModelHost:
             return None
         return task.result()
 
+    @property
+    def failure(self) -> ForwardPassError | None:
+        """Why it could not be loaded; None while it loads or when it is."""
+        task = self._loading
+        error = task.exception() if task is not None and task.done() and not task.cancelled() else None
+        return error if isinstance(error, ForwardPassError) else None
+
     def start(self) -> asyncio.Task[ModelInfo]:
         """Begin to load, once."""
         if self._loading is None:

@@ -42,8 +42,13 @@ class About(commands.Cog):
     @app_commands.command(name="about", description="Which model is thinking, and how I read it.")
     async def about(self, interaction: discord.Interaction[ForwardPassBot]) -> None:
         """Only the asker sees it."""
-        info = self._model.info
-        text = describe(info) if info else "⏳ My weights are still being loaded. Ask again in a moment."
+        info, failure = self._model.info, self._model.failure
+        if info is not None:
+            text = describe(info)
+        elif failure is not None:
+            text = f"⚠️ {failure.for_user()}"
+        else:
+            text = "⏳ My weights are still being loaded. Ask again in a moment."
         await interaction.response.send_message(text, ephemeral=True)
 
 

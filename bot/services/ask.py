@@ -11,8 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.errors import AnswerCancelledError, EmptyQuestionError, ForwardPassError, RunExpiredError, ShuttingDownError
-from bot.services.line import WaitingLine
+from bot.errors import (
+    AlreadyAskingError,
+    AnswerCancelledError,
+    EmptyQuestionError,
+    ForwardPassError,
+    QueueFullError,
+    RunExpiredError,
+    ShuttingDownError,
+    StorageError,
+)
+from bot.services.line import Place, WaitingLine
 from bot.storage.records import NewRun, Run, Source, State
 from bot.storage.runs import RunStore
 from models.trace import Trace
@@ -117,7 +126,7 @@ class AskService:
         """
         if not request.question.strip():
             raise EmptyQuestionError("You did not ask anything.")
-        place = self._line.join(request.user_id, listener.queued)
+        place = await self._join(request, listener, resume)
         try:
             run = resume or await self._journal(request)
             self._watch(run, request)
@@ -126,6 +135,10 @@ class AskService:
                 return await self._answer(run, request, listener)
             except ForwardPassError as error:
                 error.request_id = run.id
+                await self._close(run, error)
+                raise
+            except Exception as error:
+                # Told to the asker, and closed: asked again after a restart, it would break again.
                 await self._close(run, error)
                 raise
             finally:
@@ -163,6 +176,14 @@ class AskService:
         """Take no more questions."""
         self._line.close()
 
+    async def _join(self, request: AskRequest, listener: Listener, resume: Run | None) -> Place:
+        try:
+            return self._line.join(request.user_id, listener.queued)
+        except (AlreadyAskingError, QueueFullError) as error:
+            if resume is not None:  # refused, and told so: the next restart shall not ask again
+                await self._close(resume, error)
+            raise
+
     async def _journal(self, request: AskRequest) -> Run:
         replied_to = request.reply_to_message_id
         parent = await self._runs.by_message(replied_to) if replied_to is not None else None
@@ -198,9 +219,12 @@ class AskService:
         log.info("run %s: %d tokens in %.2f s (%s)", run.id, len(answer.answer_ids), answer.seconds, answer.finish)
         return Answered(run, answer, info)
 
-    async def _close(self, run: Run, error: ForwardPassError) -> None:
+    async def _close(self, run: Run, error: Exception) -> None:
         state: State = "cancelled" if isinstance(error, AnswerCancelledError) else "failed"
-        await self._runs.mark(run.id, state, error=error)
+        try:
+            await self._runs.mark(run.id, state, error=error)
+        except StorageError as broken:
+            log.warning("run %s could not be closed: %s", run.id, broken.for_user())
         log.info("run %s: %s (%s)", run.id, state, type(error).__name__)
 
     def _watch(self, run: Run, request: AskRequest) -> None:

@@ -48,8 +48,6 @@ class VoiceService:
         """
         run = await self._runs.get(run_id)
         trace = await self._trace(run)
-        if trace.length == 0:
-            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
         lines = verify(tell(trace, locale or run.locale), trace)
         picture = await asyncio.to_thread(heatmap_png, trace)
         return InnerVoice(run, trace, lines, picture, alt_text(trace))
@@ -59,6 +57,13 @@ class VoiceService:
         if thread_id is not None:
             await self._runs.set_thread(run_id, thread_id)
         await self._runs.mark(run_id, "told")
+
+    async def aclose(self) -> None:
+        """Stop what runs; the database and the model are closed next."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _trace(self, run: Run) -> Trace:
         stored = await self._runs.load_trace(run.id)
@@ -83,6 +88,8 @@ class VoiceService:
         if (run.model_id, run.revision) != (info.id, info.revision):
             raise RunOfAnotherModelError(f"That was {run.model_id}, and I am {info.name} by now.", request_id=run.id)
         answer = await self._runs.load_answer(run.id)
+        if not answer.answer_ids:
+            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
         trace = await self._model.trace(answer, k=self._top_k)
         await self._runs.save_trace(run.id, trace)
         log.info("run %s: second pass over %d tokens", run.id, trace.length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections import Counter
 from collections.abc import Callable
@@ -137,10 +138,8 @@ async def _walk(steps: list[tuple[int, str]]) -> None:
     line, held = WaitingLine(max_waiting=3, per_user=2, running=2), list[Place]()
     for user, step in steps:
         if step == "join":
-            try:
+            with contextlib.suppress(AlreadyAskingError, QueueFullError):
                 held.append(line.join(user, silent))
-            except (AlreadyAskingError, QueueFullError):
-                pass
         elif held:
             line.leave(held.pop(0 if step == "leave first" else -1))
         working = [place for place in held if place.turn.done()]

@@ -1,0 +1,134 @@
+"""The inner voice of a stored run: one second pass however many ask, kept, and a sentence for whoever cannot have it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.errors import NoInnerVoiceError, RunExpiredError, RunOfAnotherModelError, TraceMismatchError
+from bot.services.monologue import is_true
+from models.trace import Trace
+from models.types import Answer, FinalTop
+from tests.bot.services.rig import Engine, rigged, until
+
+
+async def test_lines_that_hold_and_a_picture(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        answered = await rig.ask()
+        voice = await rig.app.voices.of(answered.run.id)
+        assert voice.lines
+        assert all(is_true(line, voice.trace) for line in voice.lines)
+        assert voice.heatmap.startswith(b"\x89PNG")
+        assert voice.alt
+        assert (voice.trace.answer_ids == answered.answer.answer_ids).all()
+
+
+async def test_two_presses_at_once_are_one_second_pass(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.engine.trace_gate = gate = threading.Event()
+        run = (await rig.ask()).run
+        presses = [asyncio.create_task(rig.app.voices.of(run.id)) for _ in range(3)]
+        await until(lambda: rig.engine.traces)
+        presses.pop().cancel()  # one of them leaves, and stops it for nobody
+        gate.set()
+        first, second = await asyncio.gather(*presses)
+        assert first.lines == second.lines
+        await rig.app.voices.of(run.id)
+        assert rig.engine.traces == 1
+
+
+async def test_a_kept_trace_needs_no_model(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        run = (await rig.ask()).run
+        before = await rig.app.voices.of(run.id)
+    async with rigged(tmp_path, load=False) as rig:
+        assert (await rig.app.voices.of(run.id)).lines == before.lines
+        assert rig.app.model.info is None
+
+
+async def test_without_its_trace_a_run_of_another_model_is_refused(tmp_path: Path) -> None:
+    class Other(Engine):
+        @property
+        def info(self):  # type: ignore[no-untyped-def]
+            return replace(super().info, id="other", name="Another")
+
+    async with rigged(tmp_path) as rig:
+        run = (await rig.ask()).run
+    async with rigged(tmp_path, Other()) as rig:
+        with pytest.raises(RunOfAnotherModelError, match="I am Another by now"):
+            await rig.app.voices.of(run.id)
+
+
+async def test_a_run_that_is_gone_and_one_that_was_never_answered(tmp_path: Path) -> None:
+    async with rigged(tmp_path, Engine(answer_error=ValueError("no"))) as rig:
+        with pytest.raises(RunExpiredError):
+            await rig.app.voices.of("0" * 16)
+        with pytest.raises(ValueError, match="no"):
+            await rig.ask(question_message_id=5)
+        run = await rig.runs.by_question(5)
+        with pytest.raises(NoInnerVoiceError, match="never answered"):
+            await rig.app.voices.of(run.id)
+
+
+async def test_an_empty_answer_has_nothing_to_think(tmp_path: Path) -> None:
+    class Silent(Engine):
+        def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+            raise AssertionError("there is nothing to trace")
+
+        def answer(self, job, **hooks):  # type: ignore[no-untyped-def]
+            said = super().answer(job, **hooks)
+            return replace(said, answer_ids=(), sampled_prob=(), final_top=FinalTop((), ()), text="")
+
+    async with rigged(tmp_path, Silent()) as rig:
+        run = (await rig.ask()).run
+        with pytest.raises(NoInnerVoiceError, match="nothing to think"):
+            await rig.app.voices.of(run.id)
+
+
+async def test_a_failed_second_pass_may_be_tried_again(tmp_path: Path) -> None:
+    async with rigged(tmp_path, Engine(trace_error=TraceMismatchError("It does not agree."))) as rig:
+        run = (await rig.ask()).run
+        with pytest.raises(TraceMismatchError):
+            await rig.app.voices.of(run.id)
+        rig.engine.trace_error = None
+        assert (await rig.app.voices.of(run.id)).lines
+
+
+async def test_a_question_deleted_during_the_second_pass_leaves_nothing(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.engine.trace_gate = gate = threading.Event()
+        run = (await rig.ask(question_message_id=5)).run
+        press = asyncio.create_task(rig.app.voices.of(run.id))
+        await until(lambda: rig.engine.traces)
+        await rig.app.asks.forget_question(5)
+        gate.set()
+        with pytest.raises(RunExpiredError):
+            await press
+
+
+async def test_what_was_told_is_marked_with_its_thread(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        run = (await rig.ask()).run
+        await rig.app.voices.told(run.id, 99)
+        stored = await rig.runs.get(run.id)
+        assert (stored.state, stored.thread_id) == ("told", 99)
+
+
+async def test_a_second_pass_does_not_outlive_the_app(tmp_path: Path) -> None:
+    before, threads = asyncio.all_tasks(), set(threading.enumerate())
+    gate = threading.Event()
+    engine = Engine()
+    async with rigged(tmp_path, engine) as rig:
+        engine.trace_gate = gate
+        run = (await rig.ask()).run
+        press = asyncio.create_task(rig.app.voices.of(run.id))
+        await until(lambda: engine.traces)
+        press.cancel()
+        asyncio.get_running_loop().call_later(0.1, gate.set)
+    await asyncio.gather(press, return_exceptions=True)
+    assert asyncio.all_tasks() == before
+    await until(lambda: not [t for t in threading.enumerate() if t not in threads and not t.name.startswith("asyncio_")])

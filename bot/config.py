@@ -182,6 +182,9 @@ def load_config(
             merged.setdefault(section, {}).update(values)
     config, found = _validated(merged, origins)
     report(problems + found)
+    if config.discord.listen and not config.discord.message_content:
+        # Without the intent Discord sends these messages empty, and the channel would look dead.
+        raise ConfigError("discord.listen", list(config.discord.listen), "only with `discord.message_content: true`")
     return config
 
 

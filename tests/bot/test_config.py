@@ -385,3 +385,13 @@ def test_a_package_of_the_same_name_elsewhere_is_refused(monkeypatch, origin):
     with pytest.raises(ForwardPassError, match="cogs in") as caught:
         check_layout()
     assert "virtual environment" in caught.value.hint
+
+
+def test_listening_needs_the_content_of_messages(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("discord:\n  listen: [ask-me]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="message_content: true") as caught:
+        load_config(file, environ={})
+    assert caught.value.key == "discord.listen"
+    file.write_text("discord:\n  listen: [ask-me]\n  message_content: true\n", encoding="utf-8")
+    assert load_config(file, environ={}).discord.listen == ("ask-me",)

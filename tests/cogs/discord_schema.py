@@ -1,0 +1,152 @@
+"""Discord's own OpenAPI description (tests/data, MIT), made strict: a request needs a route, a valid body and no unknown key.
+
+https://github.com/discord/discord-api-spec. On top of it stand the tighter limits that Discord documents in words only.
+Knows no bot.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+SPEC = Path(__file__).parents[1] / "data" / "openapi.json"
+COMPONENTS_V2 = 1 << 15
+TEXT_DISPLAY = 10
+Schema = dict[str, Any]
+
+
+@cache
+def spec() -> Schema:
+    """The description, with every object closed, and ids as discord.py sends them: strings or numbers."""
+    data: Schema = json.loads(SPEC.read_text(encoding="utf-8"))
+    _close(data["components"]["schemas"])
+    _close(data["paths"])
+    # Documented, and sent by discord.py with each command, but not in the description.
+    # https://docs.discord.com/developers/interactions/application-commands
+    data["components"]["schemas"]["ApplicationCommandUpdateRequest"]["properties"]["nsfw"] = {"type": "boolean"}
+    data["components"]["schemas"]["SnowflakeType"] = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]+$"}]}
+    return data
+
+
+def _close(node: Any) -> None:
+    if isinstance(node, list):
+        for child in node:
+            _close(child)
+    elif isinstance(node, dict):
+        if node.get("type") == "object" and "properties" in node:
+            node.setdefault("additionalProperties", False)
+        for child in node.values():
+            _close(child)
+
+
+@cache
+def _routes() -> list[tuple[re.Pattern[str], str]]:
+    """Paths as patterns, those with the fewest placeholders first."""
+    paths = sorted(spec()["paths"], key=lambda path: path.count("{"))
+    return [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), path) for path in paths]
+
+
+def operation(method: str, path: str) -> Schema:
+    """What the description says of a route; the test fails when it says nothing."""
+    for pattern, template in _routes():
+        if pattern.fullmatch(path) and method.lower() in spec()["paths"][template]:
+            found: Schema = spec()["paths"][template][method.lower()]
+            return found
+    raise AssertionError(f"Discord has no {method} {path}")
+
+
+def problems(method: str, path: str, body: Any) -> list[str]:
+    """All that Discord would not like about a request."""
+    content = operation(method, path).get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema")
+    if schema is None:
+        return [] if body in (None, {}) else [f"{method} {path} takes no body"]
+    if method == "PATCH" and isinstance(body, dict) and body.get("tts") is False:
+        body = {key: value for key, value in body.items() if key != "tts"}  # discord.py adds it to edits, where it means nothing
+    validator = jsonschema.Draft202012Validator({**schema, "components": spec()["components"]})
+    found = [f"{method} {path}: {_deepest(error)}" for error in validator.iter_errors(body)]
+    return found + [f"{method} {path}: {text}" for text in beyond_the_schema(path, body)]
+
+
+def _deepest(error: jsonschema.ValidationError) -> str:
+    best = jsonschema.exceptions.best_match([error])
+    return f"{best.json_path}: {best.message[:300]}"
+
+
+def beyond_the_schema(path: str, body: Any) -> list[str]:
+    """The limits of the prose: content, Components V2, files."""
+    if path.endswith("/commands"):
+        return _of_commands(body)
+    if not isinstance(body, dict):
+        return []
+    message = body.get("data") or body if path.endswith("/callback") else body
+    return [*_of_content(message), *_of_components(message)]
+
+
+def _of_content(message: Schema) -> list[str]:
+    content, found = message.get("content"), []
+    if isinstance(content, str):
+        if len(content) > 2000:
+            found.append(f"content of {len(content)} characters")
+        if not content.strip() and not message.get("components"):
+            found.append("an empty message")
+        if "allowed_mentions" not in message:
+            found.append("content without allowed_mentions")
+    allowed = message.get("allowed_mentions") or {}
+    if allowed.get("parse"):
+        found.append(f"may ping {allowed['parse']}")
+    return found
+
+
+def _of_components(message: Schema) -> list[str]:
+    components = message.get("components") or []
+    every = list(_walk(components))
+    ids = [part["custom_id"] for part in every if "custom_id" in part]
+    found = [] if len(ids) == len(set(ids)) else ["a custom_id stands twice"]
+    if any(not 1 <= len(name) <= 100 for name in ids):
+        found.append("a custom_id is too long")
+    if not message.get("flags", 0) & COMPONENTS_V2:
+        return found + [f"component {part['type']} needs Components V2" for part in components if part["type"] != 1]
+    text = sum(len(part["content"]) for part in every if part["type"] == TEXT_DISPLAY)
+    if len(every) > 40:
+        found.append(f"{len(every)} components")
+    if text > 4000:
+        found.append(f"{text} characters of text")
+    if message.get("content") or message.get("embeds"):
+        found.append("Components V2 beside content")
+    named = {attachment["filename"] for attachment in message.get("attachments") or []}
+    wanted = {url.removeprefix("attachment://") for url in _urls(every) if url.startswith("attachment://")}
+    if named != wanted:
+        found.append(f"attachments {named} and references {wanted}")
+    return found
+
+
+def _walk(components: list[Schema]) -> Any:
+    for part in components:
+        yield part
+        yield from _walk(part.get("components", []))
+        if "accessory" in part:
+            yield from _walk([part["accessory"]])
+
+
+def _urls(parts: list[Schema]) -> list[str]:
+    items = [item["media"] for part in parts for item in part.get("items", [])]
+    return [media["url"] for media in [*items, *(part["file"] for part in parts if "file" in part)]]
+
+
+def _of_commands(commands: list[Schema]) -> list[str]:
+    found = [f"{kind} context menus" for kind in (2, 3) if sum(c.get("type", 1) == kind for c in commands) > 5]
+    for command in commands:
+        if command.get("type", 1) != 1:
+            continue
+        for part in [command, *(command.get("options") or [])]:
+            if not 1 <= len(part.get("description") or "") <= 100:
+                found.append(f"the description of {part['name']}")
+            if not re.fullmatch(r"[-_'\w]{1,32}", part["name"]) or part["name"] != part["name"].lower():
+                found.append(f"the name {part['name']}")
+    return found

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bot import log as logs
 from bot.config import Config
-from bot.errors import ForwardPassError, NoInnerVoiceError
+from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import depth_map, monologue_panel
 from bot.services.ask import mean_probability
 from bot.services.monologue import Line, tell, verify
@@ -30,6 +30,8 @@ def ask_once(config: Config, question: str, *, style: Style | None, as_json: boo
     Raises:
         ForwardPassError: the question or the model is not fit.
     """
+    if not question.strip():  # said before the model is loaded, and without the hint for Discord
+        raise EmptyQuestionError("There is no question.", hint='For example: forwardpass ask "How many eyes does my foot have?"')
     engine = _load(config)
     job = Job(question, (), style, config.sampling)
     if as_json:
@@ -42,7 +44,7 @@ def chat_loop(config: Config, *, style: Style | None) -> None:
     """Ask and answer until an empty line. An error is shown, and the conversation goes on."""
     engine = _load(config)
     console = Console()
-    console.print(f"[dim]{engine.info.name} on {engine.info.device}. An empty line ends the conversation.[/]")
+    console.print(Text(f"{engine.info.name} on {engine.info.device}. An empty line ends the conversation.", "dim"))
     history: list[Turn] = []
     while True:
         try:

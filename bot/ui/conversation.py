@@ -21,10 +21,11 @@ from bot.services.voice import VoiceService
 from bot.storage.records import Run
 from bot.ui.replies import AnswerWriter, Surface, escape, footer
 from bot.ui.threads import Placement, open_thread, write_voice
+from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.views import voice_view
 
 log = logging.getLogger(__name__)
-_RETRY_DELAYS = (1.0, 3.0)
+TYPING_SECONDS = 8.0  # Discord shows the sign for ten
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Conversation:
 
     async def _take_back(self, messages: list[discord.Message], place: Place) -> None:
         for message in messages:
-            with contextlib.suppress(discord.HTTPException):
+            with contextlib.suppress(*TROUBLE):
                 await place.surface.delete(message)
 
     async def _tell_in_thread(self, answered: Answered, message: discord.Message, place: Place) -> None:
@@ -116,8 +117,8 @@ class Conversation:
         except ForwardPassError as error:
             log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
             await self._note(message, place, f"-# 💭 No inner voice this time: {error.for_user()}", None)
-        except discord.HTTPException as error:
-            log.info("run %s: no thread (HTTP %s), a button instead", run.id, error.status)
+        except TROUBLE as error:
+            log.info("run %s: no thread (%s), a button instead", run.id, described(error))
             await self._note(message, place, "", voice_view(run.id))
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id))
@@ -136,27 +137,22 @@ class Conversation:
         """Add a small line or a button to the answer; when even that fails, say it in a message of its own."""
         content = f"{message.content}\n{line}" if line and len(message.content) + len(line) < 2000 else message.content
         try:
-            await place.surface.edit(message, content, view=view)
-        except discord.HTTPException as error:
-            log.info("the answer could not be edited: HTTP %s", error.status)
-            with contextlib.suppress(discord.HTTPException):
+            await persist(lambda: place.surface.edit(message, content, view=view), "adding to an answer")
+        except TROUBLE as error:
+            log.info("the answer could not be edited: %s", described(error))
+            with contextlib.suppress(*TROUBLE):
                 await place.surface.send(line or "💭", view=view)
 
     async def _finish(self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place) -> list[discord.Message]:
         """The final flush, tried again when Discord stumbles; when it may not be written here, the asker hears it by DM."""
-        for delay in (*_RETRY_DELAYS, None):
-            try:
-                return await writer.finish(text, view=view)
-            except discord.Forbidden:
-                missing = MissingPermissionsError(["send_messages"], "in that channel")
-                await whisper(place.asker, f"{missing.for_user()}\n\n{text}")
-                return []
-            except discord.HTTPException as error:
-                log.warning("an answer was not taken: HTTP %s", error.status)
-                if delay is None:
-                    await whisper(place.asker, text)
-                    return []
-                await asyncio.sleep(delay)
+        try:
+            return await persist(lambda: writer.finish(text, view=view), "writing an answer")
+        except discord.Forbidden:
+            missing = MissingPermissionsError(["send_messages"], "in that channel")
+            await whisper(place.asker, f"{missing.for_user()}\n\n{text}")
+        except TROUBLE as error:
+            log.warning("an answer was not taken: %s", described(error))
+            await whisper(place.asker, text)
         return []
 
 
@@ -186,15 +182,23 @@ async def whisper(user: discord.User | discord.Member, text: str) -> None:
     """Tell somebody by DM what could not be said where they asked."""
     try:
         await user.send(text[:2000])
-    except discord.HTTPException as error:
-        log.warning("an asker could not be reached by DM either: HTTP %s", error.status)
+    except TROUBLE as error:
+        log.warning("an asker could not be reached by DM either: %s", described(error))
 
 
 @contextlib.asynccontextmanager
 async def _typing(channel: discord.abc.Messageable | None) -> AsyncIterator[None]:
-    """Show that the bot is thinking; failing to show it must not fail the answer."""
-    async with contextlib.AsyncExitStack() as stack:
-        if channel is not None:
-            with contextlib.suppress(discord.HTTPException):
-                await stack.enter_async_context(channel.typing())
+    """Show that the bot is thinking, beside the work: a sign that fails, or has to wait, holds back no answer."""
+    sign = asyncio.create_task(_keep_typing(channel), name="typing") if channel is not None else None
+    try:
         yield
+    finally:
+        if sign is not None:
+            sign.cancel()
+
+
+async def _keep_typing(channel: discord.abc.Messageable) -> None:
+    while True:
+        with contextlib.suppress(*TROUBLE):
+            await channel.typing()
+        await asyncio.sleep(TYPING_SECONDS)

@@ -11,9 +11,13 @@ from typing import Protocol
 
 import discord
 
+from bot.ui.trouble import TROUBLE, described
+
 log = logging.getLogger(__name__)
 
 CONTENT_LIMIT = 2000
+GRACE = 3.0
+"""Seconds that the final flush gives to a streamed step under way; one that takes longer sleeps on a rate limit."""
 _FENCE = re.compile(r"^\s*(```+|~~~+)\s*([\w+-]*)")
 
 
@@ -88,6 +92,7 @@ class AnswerWriter:
         self._latest = ""
         self._shown = ""
         self._message: discord.Message | None = None
+        self._placed: list[discord.Message] = []
         self._changed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
@@ -106,24 +111,26 @@ class AnswerWriter:
     async def finish(self, text: str, *, view: discord.ui.View | None = None) -> list[discord.Message]:
         """The final flush: the whole text in as many messages as it takes, the view under the last.
 
+        Called again with the same text after a failure, it goes on where it was.
+
         Raises:
-            discord.HTTPException: Discord did not take it, after discord.py's own retries.
+            TROUBLE: Discord did not take it, after discord.py's own retries.
         """
         await self._stop()
         parts = split(text)
-        messages = [await self._put_first(parts[0], view if len(parts) == 1 else None)]
-        for index, part in enumerate(parts[1:], start=2):
-            messages.append(await self._surface.send(part, view=view if index == len(parts) else None))
-        return messages
+        for index in range(len(self._placed), len(parts)):
+            put = self._surface.send if self._placed else self._put_first
+            self._placed.append(await put(parts[index], view=view if index == len(parts) - 1 else None))
+        return list(self._placed)
 
     async def discard(self) -> None:
         """Take back what was written: the question is gone."""
         await self._stop()
         if self._message is not None:
-            with contextlib.suppress(discord.HTTPException):
+            with contextlib.suppress(*TROUBLE):
                 await self._surface.delete(self._message)
 
-    async def _put_first(self, content: str, view: discord.ui.View | None) -> discord.Message:
+    async def _put_first(self, content: str, *, view: discord.ui.View | None) -> discord.Message:
         if self._message is None:
             return await self._surface.send(content, view=view)
         try:
@@ -155,17 +162,20 @@ class AnswerWriter:
             else:
                 self._message = await self._surface.edit(self._message, content)
             self._shown = content
-        except discord.HTTPException as error:
+        except TROUBLE as error:
             # The final flush comes in any case; a missed step in between is no loss.
-            log.info("a streamed edit was not taken: HTTP %s", error.status)
+            log.info("a streamed edit was not taken: %s", described(error))
 
     async def _stop(self) -> None:
-        if self._pump is not None:
-            # A request that is under way is let through: cancelled, it might still create a message that nobody knows of.
-            async with self._writing:
-                self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
-            self._pump = None
+        if self._pump is None:
+            return
+        pump, self._pump = self._pump, None
+        # A request under way is let through: cancelled, it might still be carried out, after the final flush.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE), self._writing:
+                pump.cancel()
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
 
 
 def footer(parts: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 from typing import Any
 
 import discord
@@ -22,12 +23,20 @@ class MessageSurface:
     def __init__(self, channel: discord.abc.Messageable, reference: discord.MessageReference | None) -> None:
         self._channel = channel
         self._reference = reference
+        self._nonce = secrets.randbits(64)
+        self._in_doubt = False
 
     async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
-        reference, self._reference = self._reference, None  # only the first part is a reply
-        if reference is None:
-            return await self._channel.send(content, **_view(view))
-        return await self._channel.send(content, reference=reference, **_view(view))
+        """Post the next part. Tried again after a failure it stands there once: the nonce stays until Discord has answered."""
+        repeated, self._in_doubt = self._in_doubt, True
+        options = _view(view) if self._reference is None else {**_view(view), "reference": self._reference}
+        message = await self._channel.send(content, nonce=self._nonce, **options)
+        if repeated and message.content.strip() != content.strip():
+            # The earlier try did get through, and Discord gives back what that one said.
+            message = await self.edit(message, content, view=view)
+        self._reference = None  # only the first part is a reply
+        self._nonce, self._in_doubt = secrets.randbits(64), False
+        return message
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         return await message.edit(content=content, **_view(view))
@@ -47,8 +56,9 @@ class InteractionSurface:
         if self._expired():
             return await self._speak(content, view)
         if self._first:
+            message = await self._interaction.edit_original_response(content=content, view=view)
             self._first = False
-            return await self._interaction.edit_original_response(content=content, view=view)
+            return message
         return await self._interaction.followup.send(content, wait=True, **_view(view))
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:

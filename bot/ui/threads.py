@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import secrets
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import discord
 from bot.config import Config
 from bot.services.voice import InnerVoice
 from bot.ui.replies import clip
+from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 Mode = Literal["thread", "button", "off"]
 ArchiveMinutes = Literal[60, 1440, 4320, 10080]
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
-_RETRY_DELAYS = (0.5, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +52,22 @@ def thread_name(question: str) -> str:
 async def open_thread(
     message: discord.Message, question: str, *, archive_minutes: Literal[60, 1440, 4320, 10080]
 ) -> discord.Thread:
-    """The one thread of a message. A thread's id is its message's id, so a retry first looks whether it is there by now.
+    """The one thread of a message. A thread's id is its message's id, so after a failure it first looks whether it is there.
 
     Raises:
-        discord.HTTPException: it could not be opened.
+        TROUBLE: it could not be opened.
     """
-    for delay in (*_RETRY_DELAYS, None):
+
+    async def attempt() -> discord.Thread:
         try:
             return await message.create_thread(name=thread_name(question), auto_archive_duration=archive_minutes)
-        except discord.HTTPException as error:
+        except TROUBLE:
             found = await _existing(message)
-            if found is not None:
-                return found
-            if delay is None or error.status < 500:
+            if found is None:
                 raise
-            log.info("opening a thread failed with HTTP %s, trying again", error.status)
-            await asyncio.sleep(delay)
-    raise AssertionError("unreachable")
+            return found
+
+    return await persist(attempt, "opening a thread")
 
 
 async def _existing(message: discord.Message) -> discord.Thread | None:
@@ -76,7 +75,7 @@ async def _existing(message: discord.Message) -> discord.Thread | None:
         return None
     try:
         channel = await message.guild.fetch_channel(message.id)
-    except (discord.HTTPException, discord.InvalidData):
+    except (*TROUBLE, discord.InvalidData):
         return None
     return channel if isinstance(channel, discord.Thread) else None
 
@@ -85,13 +84,23 @@ async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: boo
     """The monologue in a few messages, the heat map last, then the thread is collapsed again.
 
     Raises:
-        discord.HTTPException: a message was not taken.
+        TROUBLE: a message was not taken.
     """
     for index, text in enumerate(paragraphs(voice)):
-        await thread.send(view=TextPart(text, title=index == 0))
-    await thread.send(view=PicturePart(voice), file=picture_file(voice))
+        await _post(thread, TextPart(text, title=index == 0))
+    await _post(thread, PicturePart(voice), voice)
     if archive:
         try:
-            await thread.edit(archived=True)
-        except discord.HTTPException as error:
-            log.info("the thread stays open: HTTP %s", error.status)
+            await persist(lambda: thread.edit(archived=True), "collapsing a thread")
+        except TROUBLE as error:
+            log.info("the thread stays open: %s", described(error))
+
+
+async def _post(thread: discord.Thread, view: discord.ui.LayoutView, picture_of: InnerVoice | None = None) -> None:
+    nonce = secrets.randbits(64)  # the same for each try: Discord posts it once
+
+    async def attempt() -> None:
+        files = [] if picture_of is None else [picture_file(picture_of)]  # a fresh one: a try uses it up
+        await thread.send(view=view, files=files, nonce=nonce)
+
+    await persist(attempt, "writing into a thread")

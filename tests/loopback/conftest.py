@@ -1,4 +1,4 @@
-"""The bot as it runs in production, with a scripted engine, connected to the loopback Discord. No test leaves a task or thread."""
+"""The bot as in production, with a scripted engine, connected to the loopback Discord. No test leaves a task or a thread."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def config(folder: Path, **sections: dict[str, Any]) -> Config:
 @pytest_asyncio.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     """The loopback Discord; afterwards nothing of the bot may be left, and nothing may have been asked that it does not know."""
+    monkeypatch.setattr("bot.ui.trouble.RETRY_DELAYS", (0.1, 0.3))
     threads, tasks = set(threading.enumerate()), asyncio.all_tasks()
     async with serving(monkeypatch) as server:
         yield server

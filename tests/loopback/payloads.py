@@ -13,7 +13,7 @@ from bot.client import PERMISSIONS
 Json = dict[str, Any]
 
 BOT, ALICE, BOB = 100000000000000001, 100000000000000002, 100000000000000003
-GUILD, CHANNEL = 200000000000000001, 300000000000000001
+GUILD, CHANNEL, DM = 200000000000000001, 300000000000000001, 300000000000000002
 NAMES = {BOT: "forward-pass", ALICE: "alice", BOB: "bob"}
 MENTION = f"<@{BOT}>"
 
@@ -77,6 +77,10 @@ def channel() -> Json:
         "rate_limit_per_user": 0,
         "last_message_id": None,
     }
+
+
+def dm(user_id: int) -> Json:
+    return {"id": str(DM), "type": 1, "last_message_id": None, "recipients": [user(user_id)]}
 
 
 def guild() -> Json:

@@ -56,6 +56,7 @@ class Rest:
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Awaitable[Answer]]]] = [
             ("GET", re.compile(r"/users/@me"), self._me),
             ("GET", re.compile(r"/users/(\d+)"), self._user),
+            ("POST", re.compile(r"/users/@me/channels"), self._open_dm),
             ("GET", re.compile(r"/oauth2/applications/@me"), self._application),
             ("PUT", re.compile(r"/applications/\d+/commands"), self._put_commands),
             ("GET", re.compile(r"/channels/(\d+)"), self._get_channel),
@@ -93,6 +94,9 @@ class Rest:
 
     async def _user(self, _call: Call, user_id: str) -> Answer:
         return 200, payloads.user(int(user_id))
+
+    async def _open_dm(self, call: Call) -> Answer:
+        return 200, payloads.dm(int(call.body["recipient_id"]))
 
     async def _application(self, _call: Call) -> Answer:
         return 200, payloads.application()

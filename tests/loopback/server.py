@@ -84,7 +84,7 @@ async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     app = web.Application(client_max_size=32 * 1024 * 1024)
     app.router.add_get("/gateway/", server.gateway.handle)
     app.router.add_route("*", API + "/{path:.*}", server.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.ui.replies import escape
+from bot.ui.text import escape
 from models.types import ModelInfo
 
 if TYPE_CHECKING:

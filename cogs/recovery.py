@@ -11,8 +11,8 @@ from discord.ext import commands
 
 from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place
-from bot.ui.replies import clip, escape
 from bot.ui.surfaces import MessageSurface
+from bot.ui.text import clip, escape
 from bot.ui.threads import Placement, placement
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from bot.log import log_unexpected
 from bot.services.ask import Answered, AskRequest, AskService
 from bot.services.voice import VoiceService
 from bot.storage.records import Run
-from bot.ui.replies import AnswerWriter, Surface, escape, footer
+from bot.ui.replies import AnswerWriter, Surface, footer
+from bot.ui.text import closed, escape, split
 from bot.ui.threads import Placement, open_thread, write_voice
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.views import voice_view
@@ -170,7 +171,7 @@ def answer_text(answered: Answered) -> str:
         parts.append(f"the {answer.dropped_turns} oldest turns did not fit my context")
     if answered.info.inner_voice is not None:
         parts.append(f"no inner voice: {escape(answered.info.inner_voice)}")
-    return f"{text}\n{footer(parts)}"
+    return f"{closed(text)}\n{footer(parts)}"
 
 
 def unexpected(error: BaseException) -> str:
@@ -181,7 +182,8 @@ def unexpected(error: BaseException) -> str:
 async def whisper(user: discord.User | discord.Member, text: str) -> None:
     """Tell somebody by DM what could not be said where they asked."""
     try:
-        await user.send(text[:2000])
+        for part in split(text):
+            await user.send(part)
     except TROUBLE as error:
         log.warning("an asker could not be reached by DM either: %s", described(error))
 

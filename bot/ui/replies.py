@@ -1,71 +1,24 @@
-"""How an answer becomes messages: splitting, escaping and the one writer per answer. Knows no model."""
+"""How an answer becomes messages: the one writer per answer. Knows no model."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
 import discord
 
+from bot.ui.text import CONTENT_LIMIT, clip, escape, split
 from bot.ui.trouble import TROUBLE, described
+
+__all__ = ["AnswerWriter", "Surface", "clip", "escape", "footer"]
 
 log = logging.getLogger(__name__)
 
-CONTENT_LIMIT = 2000
 GRACE = 3.0
 """Seconds that the final flush gives to a streamed step under way; one that takes longer sleeps on a rate limit."""
-_FENCE = re.compile(r"^\s*(```+|~~~+)\s*([\w+-]*)")
-
-
-def escape(text: str) -> str:
-    """Text that shows in Discord exactly as it is: no markdown, no mention, no link, no custom emoji."""
-    escaped = discord.utils.escape_markdown(discord.utils.escape_mentions(text), ignore_links=False)
-    return escaped.replace("<", "\\<")
-
-
-def clip(text: str, limit: int) -> str:
-    """At most ``limit`` characters, with an ellipsis where something was cut."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def split(text: str, limit: int = CONTENT_LIMIT) -> list[str]:
-    """Cut a text into messages at paragraph, line or word ends. A code fence that is cut is closed and opened again."""
-    parts: list[str] = []
-    fence = ""
-    rest = text
-    while rest:
-        head = f"{fence}\n" if fence else ""
-        room = limit - len(head) - 4  # 4 = a closing fence on its own line
-        if len(head) + len(rest) <= limit:
-            parts.append(head + rest)
-            break
-        cut = _cut_at(rest, room)
-        piece, rest = rest[:cut].rstrip(), rest[cut:].lstrip("\n")
-        fence = _open_fence(head + piece)
-        parts.append(head + piece + ("\n```" if fence else ""))
-    return parts
-
-
-def _cut_at(text: str, room: int) -> int:
-    for mark in ("\n\n", "\n", " "):
-        at = text.rfind(mark, room // 2, room)
-        if at > 0:
-            return at + len(mark)
-    return room
-
-
-def _open_fence(text: str) -> str:
-    """The opening line of a fence that is not closed at the end of the text, else ""."""
-    opened = ""
-    for line in text.splitlines():
-        found = _FENCE.match(line)
-        if found:
-            opened = "" if opened else f"```{found.group(2)}"
-    return opened
 
 
 class Surface(Protocol):

@@ -11,7 +11,7 @@ import discord
 
 from bot.config import Config
 from bot.services.voice import InnerVoice
-from bot.ui.replies import clip
+from bot.ui.text import clip
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
 

@@ -7,7 +7,7 @@ import io
 import discord
 
 from bot.services.voice import InnerVoice
-from bot.ui.replies import clip, escape
+from bot.ui.text import clip, escape
 
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
 # https://docs.discord.com/developers/components/reference

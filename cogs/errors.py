@@ -1,10 +1,12 @@
-"""The last net for slash commands. Order: an error of our own tree, a failed check, anything else with an id.
+"""The last net for slash commands. Order: an error of our own tree, a failed check, trouble with Discord,
+anything else with an id.
 
 Questions do not come through here: `bot.ui.conversation` shows their errors where the answer would have stood.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import discord
@@ -13,9 +15,12 @@ from discord.ext import commands
 
 from bot.errors import ForwardPassError
 from bot.ui.conversation import unexpected
+from bot.ui.trouble import TROUBLE, described
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
+
+log = logging.getLogger(__name__)
 
 
 class Errors(commands.Cog):
@@ -34,10 +39,13 @@ class Errors(commands.Cog):
         """Every failed command ends in something that its user sees."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         text = sentence(cause)
-        if interaction.response.is_done():
-            await interaction.followup.send(text, ephemeral=True)
-        else:
-            await interaction.response.send_message(text, ephemeral=True)
+        try:
+            if interaction.response.is_done():
+                await interaction.followup.send(text, ephemeral=True)
+            else:
+                await interaction.response.send_message(text, ephemeral=True)
+        except TROUBLE as trouble:  # Discord tells the user itself that there was no response
+            log.info("a failed command could not be told: %s", described(trouble))
 
 
 def sentence(error: Exception) -> str:
@@ -50,6 +58,9 @@ def sentence(error: Exception) -> str:
         return "⚠️ You may not use this command here."
     if isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
         return "⚠️ This command has changed. Restart Discord, or wait a minute, and try again."
+    if isinstance(error, TROUBLE):
+        log.info("a command was not answered: %s", described(error))
+        return f"⚠️ Discord did not take my answer ({described(error)}). Please try again."
     return unexpected(error)
 
 

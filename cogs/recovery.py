@@ -13,7 +13,7 @@ from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place
 from bot.ui.surfaces import MessageSurface
 from bot.ui.text import clip, escape
-from bot.ui.threads import Placement, placement
+from bot.ui.threads import Placement, permissions_in, placement
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -80,9 +80,7 @@ class Recovery(commands.Cog):
         return f"> {clip(escape(' '.join(run.question.split())), 500)}\n<@{run.user_id}> "
 
     def _voice(self, channel: discord.abc.Messageable) -> Placement:
-        guild = getattr(channel, "guild", None)
-        permissions = channel.permissions_for(guild.me) if guild else discord.Permissions.all()  # type: ignore[attr-defined]
-        return placement(self._app.config, channel, permissions)
+        return placement(self._app.config, channel, permissions_in(channel))
 
     def _request(self, run: Run, user_id: int, channel_id: int) -> AskRequest:
         return AskRequest(

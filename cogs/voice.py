@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import discord
 from discord.ext import commands
 
 from bot.errors import ForwardPassError
+from bot.services.voice import InnerVoice
 from bot.ui.conversation import unexpected
 from bot.ui.threads import placement
-from bot.ui.voice_message import WholePart, paragraphs, picture_file
+from bot.ui.trouble import TROUBLE, described
+from bot.ui.voice_message import TextPart, WholePart, picture_file, screens
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
+
+log = logging.getLogger(__name__)
 
 
 class Voice(commands.Cog):
@@ -25,19 +30,37 @@ class Voice(commands.Cog):
     @commands.Cog.listener()
     async def on_voice_press(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:
         """Anybody who sees the answer may read its inner voice."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        try:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+        except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
+            log.info("a press was not answered: %s", described(error))
+            return
         self._app.tasks.spawn(self._tell(interaction, run_id), f"inner voice {run_id}")
 
     async def _tell(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:
         try:
             voice = await self._app.voices.of(run_id, locale=str(interaction.locale))
-            first, *rest = paragraphs(voice)
-            view = WholePart(voice, "\n\n".join([first, *rest]), note=self._note(interaction))
-            await interaction.followup.send(view=view, file=picture_file(voice), ephemeral=True)
+            await self._show(interaction, voice)
         except ForwardPassError as error:
-            await interaction.followup.send(f"⚠️ {error.for_user()}", ephemeral=True)
+            await self._say(interaction, f"⚠️ {error.for_user()}")
+        except TROUBLE as error:
+            log.info("run %s: its inner voice was not taken: %s", run_id, described(error))
+            await self._say(interaction, f"⚠️ Discord did not take my inner voice ({described(error)}). Press again in a moment.")
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
-            await interaction.followup.send(unexpected(error), ephemeral=True)
+            await self._say(interaction, unexpected(error))
+
+    async def _show(self, interaction: discord.Interaction[ForwardPassBot], voice: InnerVoice) -> None:
+        *earlier, last = screens(voice)
+        for index, text in enumerate(earlier):
+            await interaction.followup.send(view=TextPart(text, title=index == 0), ephemeral=True)
+        view = WholePart(voice, last, title=not earlier, note=self._note(interaction))
+        await interaction.followup.send(view=view, file=picture_file(voice), ephemeral=True)
+
+    async def _say(self, interaction: discord.Interaction[ForwardPassBot], text: str) -> None:
+        try:
+            await interaction.followup.send(text, ephemeral=True)
+        except TROUBLE as error:
+            log.info("a presser could not be told: %s", described(error))
 
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:
         """Why there is a button and no thread, when an admin could change it."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import discord
 
 from bot.config import Config
-from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError, RunExpiredError
+from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError, RunExpiredError, StorageError
 from bot.log import log_unexpected
 from bot.services.ask import Answered, AskRequest, AskService
 from bot.services.voice import VoiceService
@@ -26,6 +26,7 @@ from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.views import voice_view
 
 log = logging.getLogger(__name__)
+UNKNOWN_MESSAGE = 10008
 TYPING_SECONDS = 8.0  # Discord shows the sign for ten
 
 
@@ -98,6 +99,8 @@ class Conversation:
             # The question was deleted while its answer was being posted: nothing of it shall stay.
             await self._take_back(messages, place)
             return
+        except StorageError as error:
+            log.warning("run %s: nobody will find it by its messages: %s", run_id, error.for_user())
         if mode == "thread":
             await self._tell_in_thread(answered, messages[-1], place)
         elif mode == "button":
@@ -141,6 +144,8 @@ class Conversation:
             await persist(lambda: place.surface.edit(message, content, view=view), "adding to an answer")
         except TROUBLE as error:
             log.info("the answer could not be edited: %s", described(error))
+            if getattr(error, "code", None) == UNKNOWN_MESSAGE:
+                return  # somebody deleted the answer: nothing is to be added to it
             with contextlib.suppress(*TROUBLE):
                 await place.surface.send(line or "💭", view=view)
 

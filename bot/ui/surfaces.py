@@ -11,6 +11,8 @@ import discord
 # Discord's interaction tokens live for 15 minutes; after 14 the bot goes on as itself.
 # https://docs.discord.com/developers/interactions/receiving-and-responding
 TOKEN_LIFETIME = datetime.timedelta(minutes=14)
+NO_HISTORY = 160002
+"""Discord's code for: no reply without the permission Read Message History. A plain message is allowed."""
 
 
 def _view(view: discord.ui.View | None) -> dict[str, Any]:
@@ -29,14 +31,22 @@ class MessageSurface:
     async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         """Post the next part. Tried again after a failure it stands there once: the nonce stays until Discord has answered."""
         repeated, self._in_doubt = self._in_doubt, True
-        options = _view(view) if self._reference is None else {**_view(view), "reference": self._reference}
-        message = await self._channel.send(content, nonce=self._nonce, **options)
+        message = await self._post(content, view)
         if repeated and message.content.strip() != content.strip():
             # The earlier try did get through, and Discord gives back what that one said.
             message = await self.edit(message, content, view=view)
         self._reference = None  # only the first part is a reply
         self._nonce, self._in_doubt = secrets.randbits(64), False
         return message
+
+    async def _post(self, content: str, view: discord.ui.View | None) -> discord.Message:
+        if self._reference is not None:
+            try:
+                return await self._channel.send(content, nonce=self._nonce, reference=self._reference, **_view(view))
+            except discord.HTTPException as error:
+                if error.code != NO_HISTORY:
+                    raise
+        return await self._channel.send(content, nonce=self._nonce, **_view(view))
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         return await message.edit(content=content, **_view(view))
@@ -59,7 +69,9 @@ class InteractionSurface:
             message = await self._interaction.edit_original_response(content=content, view=view)
             self._first = False
             return message
-        return await self._interaction.followup.send(content, wait=True, **_view(view))
+        followup = await self._interaction.followup.send(content, wait=True, **_view(view))
+        followup.guild = self._interaction.guild  # Discord does not say it of a follow-up, and a thread needs it
+        return followup
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         if self._expired():
@@ -68,7 +80,7 @@ class InteractionSurface:
         return await message.edit(content=content, **_view(view))
 
     async def delete(self, message: discord.Message) -> None:
-        await message.delete()
+        await (self._messageable().get_partial_message(message.id) if self._expired() else message).delete()
 
     def _expired(self) -> bool:
         return discord.utils.utcnow() - self._interaction.created_at > TOKEN_LIFETIME

@@ -44,6 +44,16 @@ def placement(config: Config, channel: object, permissions: discord.Permissions)
     return Placement("button", missing) if missing else Placement("thread")
 
 
+def permissions_in(channel: object) -> discord.Permissions:
+    """What the bot may do there; everything where nobody can tell (a DM, a channel that is not known yet): Discord will say."""
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread) or (me := channel.guild.me) is None:
+        return discord.Permissions.all()
+    try:
+        return channel.permissions_for(me)
+    except discord.ClientException:  # a thread whose channel is not known
+        return discord.Permissions.all()
+
+
 def thread_name(question: str) -> str:
     """``💭 <question…>`` on one line, within Discord's 1 to 100 characters."""
     return clip("💭 " + (" ".join(question.split()) or "…"), 100)

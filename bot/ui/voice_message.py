@@ -12,6 +12,8 @@ from bot.ui.text import clip, escape
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
 # https://docs.discord.com/developers/components/reference
 PART_LIMIT = 1800
+SCREEN_LIMIT = 3200
+"""With the title, the small print and the note it stays below those 4,000."""
 ACCENT = discord.Colour(0x8E7CC3)
 PICTURE = "heatmap.png"
 
@@ -28,6 +30,17 @@ def paragraphs(voice: InnerVoice) -> list[str]:
     return parts or ["*I can say nothing of it that I could prove.*"]
 
 
+def screens(voice: InnerVoice) -> list[str]:
+    """The paragraphs in as few messages as Discord allows; nearly always one."""
+    found: list[str] = []
+    for text in paragraphs(voice):
+        if found and len(found[-1]) + len(text) + 2 <= SCREEN_LIMIT:
+            found[-1] += f"\n\n{text}"
+        else:
+            found.append(text)
+    return found
+
+
 def picture_file(voice: InnerVoice) -> discord.File:
     """A fresh file object of the heat map: discord.py consumes it when it sends."""
     return discord.File(io.BytesIO(voice.heatmap), filename=PICTURE, description=clip(voice.alt, 1024))
@@ -39,7 +52,7 @@ def small_print(voice: InnerVoice) -> str:
     name = str(meta.get("name") or voice.run.model_id or "the model")
     lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
     agree = meta.get("argmax_agreement")
-    parts = [escape(name), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]
+    parts = [escape(clip(name, 200)), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]
     if dtype and dtype != "float32" and agree is not None:
         parts.append(f"{float(agree):.0%} of the top tokens agree with the answer pass")
     return "-# " + " · ".join(part for part in parts if part)
@@ -65,14 +78,10 @@ class PicturePart(discord.ui.LayoutView):
 class WholePart(discord.ui.LayoutView):
     """Everything in one message: for the button, whose reply only the presser sees."""
 
-    def __init__(self, voice: InnerVoice, text: str, *, note: str = "") -> None:
+    def __init__(self, voice: InnerVoice, text: str, *, title: bool = True, note: str = "") -> None:
         super().__init__(timeout=None)
-        head: list[discord.ui.Item[discord.ui.LayoutView]] = [
-            discord.ui.TextDisplay("### 💭 Inner voice"),
-            discord.ui.TextDisplay(text),
-            discord.ui.Separator(),
-        ]
-        self.add_item(_picture_container(head, voice, note))
+        head: list[discord.ui.Item[discord.ui.LayoutView]] = [discord.ui.TextDisplay("### 💭 Inner voice")] if title else []
+        self.add_item(_picture_container([*head, discord.ui.TextDisplay(text), discord.ui.Separator()], voice, note))
 
 
 def _picture_container(

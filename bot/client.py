@@ -11,7 +11,8 @@ from discord.ext import commands
 
 from bot.app import App
 from bot.errors import ForwardPassError
-from bot.log import log_unexpected
+from bot.services.once import Once
+from bot.ui.trouble import TROUBLE, described
 from bot.ui.views import InnerVoiceButton
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class ForwardPassBot(commands.AutoShardedBot):
             shard_count=shard_count,
         )
         self.app = app
+        self.questions = Once()
         self._sync = sync
 
     async def setup_hook(self) -> None:
@@ -48,17 +50,29 @@ class ForwardPassBot(commands.AutoShardedBot):
         await self._sync_commands()
         self.app.tasks.spawn(self._announce(), "presence")
 
+    async def close(self) -> None:
+        """The work under way goes first, while there is a connection; what is journaled is answered at the next start."""
+        await self.app.tasks.aclose()
+        await super().close()
+
     async def on_message(self, message: discord.Message, /) -> None:
         """Overridden: mentions are questions here, never prefix commands. `cogs.ask` listens by itself."""
 
     async def _sync_commands(self) -> None:
-        """Send the commands to Discord when they changed: the daily quota is small, so never blindly."""
+        """Send the commands to Discord when they changed: the daily quota is small, so never blindly.
+
+        A failure is no reason to stay away, since mentions need no commands; the next start tries again.
+        """
         payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True, default=str).encode()).hexdigest()
         scope = f"global:{self.application_id}"
         if not self._sync and await self.app.synced_commands.get(scope) == digest:
             return
-        await self.tree.sync()
+        try:
+            await self.tree.sync()
+        except TROUBLE as error:
+            log.warning("the slash commands could not be sent to Discord (%s): the next start tries again", described(error))
+            return
         await self.app.synced_commands.put(scope, digest)
         log.info("sent %d commands to Discord", len(payload))
 
@@ -77,8 +91,9 @@ class ForwardPassBot(commands.AutoShardedBot):
     async def _presence(self, status: discord.Status, text: str) -> None:
         try:
             await self.change_presence(status=status, activity=discord.CustomActivity(text[:128]))
-        except (discord.DiscordException, ConnectionError) as error:
-            log_unexpected(log, error)
+        except (discord.DiscordException, *TROUBLE) as error:
+            # The gateway is just reconnecting; a presence is not worth more.
+            log.info("the presence was not shown: %s", described(error))
 
 
 def intents(*, message_content: bool) -> discord.Intents:

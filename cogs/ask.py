@@ -34,7 +34,7 @@ class Ask(commands.Cog):
     async def on_message(self, message: discord.Message) -> None:
         """A message that is for the bot becomes a question."""
         source = self._addressed(message)
-        if source is not None:
+        if source is not None and self._bot.questions.first(message.id):
             self._app.tasks.spawn(self._from_message(message, source), f"question {message.id}")
 
     @commands.Cog.listener()

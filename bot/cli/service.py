@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
+from collections.abc import Iterator
 
-import aiohttp
 import discord
 import yaml
 from rich.console import Console
@@ -16,13 +18,18 @@ from bot.cli import weights
 from bot.client import create_bot
 from bot.config import Config, read_token
 from bot.errors import BadTokenError, DiscordSetupError, MissingIntentError
+from bot.ui.trouble import TROUBLE, described
 from models.types import DEFAULT_MODEL
 
 log = logging.getLogger(__name__)
 
+LATER = "Discord may be having trouble, see https://discordstatus.com; try again in a few minutes."
+CODES = "What the code means: https://docs.discord.com/developers/topics/opcodes-and-status-codes"
+BAD_TOKEN = 4004  # https://docs.discord.com/developers/topics/opcodes-and-status-codes
+
 
 def run_bot(config: Config, *, sync: bool = False) -> None:
-    """Connect and serve until interrupted.
+    """Connect and serve until interrupted or terminated.
 
     Raises:
         ForwardPassError: no token, a wrong one, a default model that was not pulled, a missing intent, no network, no database.
@@ -31,23 +38,44 @@ def run_bot(config: Config, *, sync: bool = False) -> None:
     token = read_token(config)
     if config.model.id == DEFAULT_MODEL:
         weights.folder(config)  # a host who forgot to pull should hear it before anybody asks
-    asyncio.run(_serve(config, token, sync))
+    with contextlib.suppress(asyncio.CancelledError):  # SIGTERM; Ctrl-C is a KeyboardInterrupt
+        asyncio.run(_serve_until_terminated(config, token, sync))
+
+
+async def _serve_until_terminated(config: Config, token: str, sync: bool) -> None:
+    """A service manager ends the bot with SIGTERM: then it says goodbye to Discord as after Ctrl-C."""
+    serving = asyncio.ensure_future(_serve(config, token, sync))
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+    await serving
 
 
 async def _serve(config: Config, token: str, sync: bool) -> None:
     async with open_app(config) as app, create_bot(app, sync=sync) as bot:
         # Connect first, load in the background: whoever asks meanwhile hears that the model is waking up.
         app.model.start().add_done_callback(_seen)
-        try:
+        with _in_words():
             await bot.start(token)
-        except discord.LoginFailure as error:
-            raise BadTokenError("Discord refuses the bot token.") from error
-        except discord.PrivilegedIntentsRequired as error:
-            raise MissingIntentError("Discord does not grant the Message Content intent.") from error
-        except aiohttp.ClientError as error:
-            raise DiscordSetupError(
-                f"Discord cannot be reached ({type(error).__name__}).", hint="Check the network and any proxy."
-            ) from error
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Why Discord does not let the bot in, as an error with a sentence."""
+    try:
+        yield
+    except discord.LoginFailure as error:
+        raise BadTokenError("Discord refuses the bot token.") from error
+    except discord.PrivilegedIntentsRequired as error:
+        raise MissingIntentError("Discord does not grant the Message Content intent.") from error
+    except discord.ConnectionClosed as error:
+        if error.code == BAD_TOKEN:
+            raise BadTokenError("Discord does not accept the bot token any more.") from error
+        raise DiscordSetupError(f"Discord has closed the connection for good (code {error.code}).", hint=CODES) from error
+    except discord.GatewayNotFound as error:
+        raise DiscordSetupError("Discord names no gateway to connect to.", hint=LATER) from error
+    except TROUBLE as error:
+        hint = LATER if isinstance(error, discord.HTTPException) else "Check the network and any proxy."
+        raise DiscordSetupError(f"Discord cannot be reached ({described(error)}).", hint=hint) from error
 
 
 def _seen(task: asyncio.Task[object]) -> None:

@@ -60,6 +60,7 @@ async def connected(
     async with open_app(settings, engine_factory=lambda: engine) as app, create_bot(app) as bot:
         bot._connection.guild_ready_timeout = ready_after
         await app.model.start()
+        server.gateway.ready.clear()
         running = asyncio.create_task(bot.start(TOKEN))
         try:
             async with asyncio.timeout(5):

@@ -6,6 +6,7 @@ https://docs.discord.com/developers/events/gateway
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import zlib
@@ -46,10 +47,11 @@ class Connection:
         if self.socket.closed:
             return
         text = json.dumps(payload)
-        if self._zlib is None:
-            await self.socket.send_str(text)
-        else:
-            await self.socket.send_bytes(self._zlib.compress(text.encode()) + self._zlib.flush(zlib.Z_SYNC_FLUSH))
+        with contextlib.suppress(ConnectionError):  # the client is away: a RESUME brings it
+            if self._zlib is None:
+                await self.socket.send_str(text)
+            else:
+                await self.socket.send_bytes(self._zlib.compress(text.encode()) + self._zlib.flush(zlib.Z_SYNC_FLUSH))
 
     def cut(self) -> None:
         """As when a cable is pulled: no close frame."""

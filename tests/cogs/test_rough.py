@@ -12,7 +12,7 @@ from typing import Any
 import discord
 import pytest
 
-from bot.errors import ModelNotPulledError
+from bot.errors import ModelNotPulledError, StorageError
 from bot.services import voice as service
 from bot.services.monologue import Line
 from bot.ui import trouble
@@ -284,6 +284,36 @@ async def test_a_long_monologue_behind_the_button_is_told_whole(world: World, mo
     assert read.count("and on it went") == 12 * 60
     assert all(len(texts(m.message)) <= 4000 for m in messages)
     assert all(m.ephemeral for m in messages)
+
+
+async def test_a_database_that_fails_after_the_answer_costs_no_inner_voice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(world.app.asks, "shown", full)
+    await world.ask()
+    assert len(world.answers()) == len(world.channel.threads) == 1
+
+
+async def test_a_database_that_fails_before_the_answer_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(world.app.asks._runs, "create", full)
+    await world.ask()
+    (answer,) = world.answers()
+    assert answer.content.startswith("⚠️ The disk is full.")
+
+
+@pytest.mark.world(discord={"inner_voice": "button"})
+async def test_a_database_that_fails_under_the_button_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any) -> None:
+        raise StorageError("The disk is full.")
+
+    await world.ask()
+    (answer,) = world.answers()
+    monkeypatch.setattr(world.app.asks._runs, "get", full)
+    assert "The disk is full." in told(await world.alice.click(answer, label="Inner voice")).content
 
 
 async def test_about_says_why_there_is_no_model(world: World) -> None:

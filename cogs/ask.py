@@ -12,9 +12,9 @@ from discord.ext import commands
 from bot.errors import MissingPermissionsError
 from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place, whisper
-from bot.ui.replies import clip, escape
 from bot.ui.surfaces import InteractionSurface, MessageSurface
-from bot.ui.threads import Placement, placement
+from bot.ui.text import clip, escape
+from bot.ui.threads import Placement, permissions_in, placement
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -100,7 +100,7 @@ class Ask(commands.Cog):
         return "mention" if listens and message.content else None
 
     async def _from_message(self, message: discord.Message, source: Source) -> None:
-        permissions = self._permissions(message)
+        permissions = permissions_in(message.channel)
         if await self._may_not_speak(message, permissions):
             return
         request = AskRequest(
@@ -124,12 +124,6 @@ class Ask(commands.Cog):
         role = message.guild.self_role if message.guild else None
         text = message.content if role is None else message.content.replace(role.mention, "")
         return re.sub(r"<@!?(\d+)>", lambda m: f"@{names[int(m[1])]}" if int(m[1]) in names else "", text).strip()
-
-    def _permissions(self, message: discord.Message) -> discord.Permissions:
-        channel = message.channel
-        if message.guild is None or isinstance(channel, discord.DMChannel | discord.GroupChannel | discord.PartialMessageable):
-            return discord.Permissions.all()
-        return channel.permissions_for(message.guild.me)
 
     async def _may_not_speak(self, message: discord.Message, permissions: discord.Permissions) -> bool:
         in_thread = isinstance(message.channel, discord.Thread)

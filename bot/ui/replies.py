@@ -10,10 +10,8 @@ from typing import Protocol
 
 import discord
 
-from bot.ui.text import CONTENT_LIMIT, clip, escape, split
+from bot.ui.text import CONTENT_LIMIT, clip, split
 from bot.ui.trouble import TROUBLE, described
-
-__all__ = ["AnswerWriter", "Surface", "clip", "escape", "footer"]
 
 log = logging.getLogger(__name__)
 

@@ -243,6 +243,7 @@ def test_a_model_that_does_not_exist(run: Run, tmp_path: Path, monkeypatch: pyte
         (discord.LoginFailure("Improper token has been passed."), ("refuses the bot token", "Reset Token")),
         (discord.PrivilegedIntentsRequired(None), ("Message Content intent", "discord.message_content: false")),
         (aiohttp.ClientConnectionError("no route"), ("cannot be reached", "network")),
+        (TimeoutError(), ("cannot be reached", "network")),
     ],
 )
 def test_discord_does_not_let_it_in(

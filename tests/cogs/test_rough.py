@@ -323,6 +323,17 @@ async def test_about_says_why_there_is_no_model(world: World) -> None:
     assert "The default model is not here." in result.response.content
 
 
+async def test_in_a_thread_whose_channel_is_not_known_it_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any) -> None:
+        raise discord.ClientException("Parent channel not found")
+
+    await world.ask()
+    (thread,) = world.channel.threads
+    monkeypatch.setattr(discord.Thread, "permissions_for", unknown)
+    await world.alice.send(thread, f"{world.mention} And what now?")
+    assert thread.history()[-1].content.startswith(ANSWER)
+
+
 async def test_a_bot_and_a_webhook_are_not_answered(world: World) -> None:
     hook = world.guild.create_webhook(world.channel)
     await hook.send(f"{world.mention} {FOOT}")

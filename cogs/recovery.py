@@ -14,6 +14,7 @@ from bot.ui.conversation import Conversation, Place
 from bot.ui.surfaces import MessageSurface
 from bot.ui.text import clip, escape
 from bot.ui.threads import Placement, permissions_in, placement
+from bot.ui.trouble import TROUBLE, described, passing, persist
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -49,12 +50,14 @@ class Recovery(commands.Cog):
         if run.channel_id is None or run.user_id is None:
             await self._app.asks.give_up(run)
             return
+        channel_id, user_id = run.channel_id, run.user_id
         try:
-            channel = self._bot.get_channel(run.channel_id) or await self._bot.fetch_channel(run.channel_id)
-            user = self._bot.get_user(run.user_id) or await self._bot.fetch_user(run.user_id)
-        except discord.HTTPException as error:
-            log.info("run %s: its channel or asker is gone (HTTP %s)", run.id, error.status)
-            await self._app.asks.give_up(run)
+            channel = self._bot.get_channel(channel_id) or await persist(lambda: self._bot.fetch_channel(channel_id), "a channel")
+            user = self._bot.get_user(user_id) or await persist(lambda: self._bot.fetch_user(user_id), "an asker")
+        except TROUBLE as error:
+            log.info("run %s: its channel or asker was not found: %s", run.id, described(error))
+            if not passing(error):  # else it stays open for the next start
+                await self._app.asks.give_up(run)
             return
         if not isinstance(channel, discord.abc.Messageable):
             await self._app.asks.give_up(run)
@@ -98,8 +101,8 @@ class Recovery(commands.Cog):
     async def _apologise(self, surface: MessageSurface, run: Run) -> None:
         try:
             await surface.send(f"{self._heading(run)}⚠️ I was restarted before I could answer this. Please ask me again.")
-        except discord.HTTPException as error:
-            log.info("run %s: no apology could be posted (HTTP %s)", run.id, error.status)
+        except TROUBLE as error:
+            log.info("run %s: no apology could be posted: %s", run.id, described(error))
 
 
 async def setup(bot: ForwardPassBot) -> None:

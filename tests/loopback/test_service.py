@@ -147,7 +147,7 @@ async def test_commands_that_cannot_be_sent_keep_nobody_from_asking(server: Serv
 async def test_cancelling_closes_the_gateway_and_loses_no_question(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The question under way stays journaled; the next start answers it, once."""
+    """The question under way stays journaled; the next start answers it, once, on a shaky line too."""
     engine = FakeEngine(gate=threading.Event())
     monkeypatch.setattr(service, "open_app", functools.partial(open_app, engine_factory=lambda: engine))
     running = asyncio.create_task(service._serve(settings(tmp_path), TOKEN, False))
@@ -162,6 +162,7 @@ async def test_cancelling_closes_the_gateway_and_loses_no_question(
     assert "unexpected" not in caplog.text
     assert server.rest.answers() == []
 
+    server.faults.add("GET", r"/users/\d+", *[dropped()] * 3)
     async with connected(server, settings(tmp_path)):
         await server.until(lambda: server.rest.named("PATCH channel"))
     (answer,) = server.rest.answers()

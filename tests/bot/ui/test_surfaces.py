@@ -1,4 +1,4 @@
-"""The two places of an answer, at the edges that a simulation does not reach: lost replies to requests, tokens past their life."""
+"""The two places of an answer, at the edges that a simulation does not reach: lost replies, tokens past their life."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ class Recovery(commands.Cog):
         channel_id, user_id = run.channel_id, run.user_id
         try:
             channel = self._bot.get_channel(channel_id) or await persist(lambda: self._bot.fetch_channel(channel_id), "a channel")
-            user: discord.User = self._bot.get_user(user_id) or await persist(lambda: self._bot.fetch_user(user_id), "an asker")
+            known = self._bot.get_user(user_id)
+            user = known if known is not None else await persist(lambda: self._bot.fetch_user(user_id), "an asker")
         except TROUBLE as error:
             log.info("run %s: its channel or asker was not found: %s", run.id, described(error))
             if not passing(error):  # else it stays open for the next start

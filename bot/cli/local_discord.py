@@ -36,6 +36,7 @@ GUILD, CHANNEL, VISITOR = "Forward Pass", "ask-me", "you"
 # this bounds single callbacks only; it is far above the slowest.
 SETTLE_SECONDS = 600.0
 REFRESH_SECONDS = 0.25
+LONGEST_BURST_SECONDS = 1.0
 WARM_UP = Job("Are you awake?", sampling=Sampling(max_new_tokens=4))
 
 
@@ -145,20 +146,28 @@ def _world(env: simcord.Env) -> tuple[Any, Any]:
 
 @contextlib.asynccontextmanager
 async def _live(env: simcord.Env, preview: Any) -> AsyncIterator[None]:
-    """Show the page anew whenever the bot has done something, so that answers are seen to stream in."""
+    """Show the page anew when the bot has done something there, so that answers are seen to stream in.
+
+    As seldom as that allows: a click or a message that was meant for the page before last is refused, and the page looks for
+    a new one twice a second. So a burst of requests is shown once it is over, or when it lasts.
+    """
     import simcord
 
     async def refresh() -> None:
-        seen = -1
+        shown = seen = 0
+        waited = 0.0
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            requests = len(env.http_requests)
-            if requests == seen:
+            before, seen = seen, _visible_requests(env)
+            if seen == shown:
                 continue
-            # An action of the visitor's is under way: it shows the page itself, and this looks again in a moment.
+            waited += REFRESH_SECONDS
+            if seen != before and waited < LONGEST_BURST_SECONDS:
+                continue
+            # An action of the visitor's may be under way: it shows the page itself, and this looks again in a moment.
             with contextlib.suppress(simcord.SetupError):
                 await preview.refresh()
-                seen = requests
+                shown, waited = seen, 0.0
 
     task = asyncio.create_task(refresh(), name="refresh the page")
     try:
@@ -166,3 +175,8 @@ async def _live(env: simcord.Env, preview: Any) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _visible_requests(env: simcord.Env) -> int:
+    """How many requests so far have changed what a page can show."""
+    return sum(request.method != "GET" and not request.path.endswith("/typing") for request in env.http_requests)

@@ -16,7 +16,7 @@ from bot import log as logs
 from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import depth_map, monologue_panel
-from bot.services.ask import mean_probability
+from bot.services.ask import figures, mean_probability
 from bot.services.monologue import Line, tell, verify
 from models.trace import Trace
 from models.types import Answer, Engine, Job, Style, Turn
@@ -105,25 +105,13 @@ def _answer(console: Console, engine: Engine, job: Job, top_k: int) -> Answer:
     with Live(Text("…", "dim"), console=console, refresh_per_second=12, transient=True) as live:
         answer = engine.answer(job, on_text=lambda text: live.update(Text(text, "bold")))
     console.print(Text(answer.text or "(nothing: the first token was the end of the text)", "bold"))
-    console.print(Text(_small_print(engine, answer), "dim"))
+    console.print(Text(" · ".join(figures(answer, engine.info)), "dim"))
     trace, lines, problem = _inner_voice(engine, answer, top_k)
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
     console.print(Padding(Group(monologue_panel(lines), depth_map(trace, width=console.width)), (1, 0)))
     return answer
-
-
-def _small_print(engine: Engine, answer: Answer) -> str:
-    parts = [engine.info.name, f"{len(answer.answer_ids)} tokens", f"{answer.tokens_per_second:.1f} tokens/s"]
-    sure = mean_probability(answer)
-    if sure is not None:
-        parts.append(f"mean token probability {sure:.0%}")
-    if answer.finish == "length":
-        parts.append("cut at the longest answer allowed")
-    if answer.dropped_turns:
-        parts.append(f"the {answer.dropped_turns} oldest turns did not fit the context")
-    return " · ".join(parts)
 
 
 def _inner_voice(engine: Engine, answer: Answer, top_k: int) -> tuple[Trace | None, tuple[Line, ...], str | None]:

@@ -87,23 +87,33 @@ class Answered:
     answer: Answer
     info: ModelInfo
 
-    @property
-    def mean_probability(self) -> float | None:
-        """Geometric mean of the emitted tokens' final probabilities at temperature 1.
-
-        None when a token was drawn from beyond the candidates that the answer pass kept: no number is better than a wrong one.
-        """
-        return mean_probability(self.answer)
-
 
 def mean_probability(answer: Answer) -> float | None:
-    """See `Answered.mean_probability`."""
+    """Geometric mean of the emitted tokens' final probabilities at temperature 1.
+
+    None when a token was drawn from beyond the candidates that the answer pass kept: no number is better than a wrong one.
+    """
     total = 0.0
     for token, ids, logprobs in zip(answer.answer_ids, answer.final_top.ids, answer.final_top.logprobs, strict=True):
         if token not in ids:
             return None
         total += logprobs[ids.index(token)]
     return math.exp(total / len(answer.answer_ids)) if answer.answer_ids else None
+
+
+def figures(answer: Answer, info: ModelInfo) -> list[str]:
+    """What stands in the small line under an answer: model, tokens, speed, how sure, and what was cut."""
+    parts = [info.name, f"{len(answer.answer_ids)} tokens", f"{answer.tokens_per_second:.1f} tokens/s"]
+    sure = mean_probability(answer)
+    if sure is not None:
+        parts.append(f"mean token probability {sure:.0%}")
+    if answer.finish == "length":
+        parts.append("cut at the longest answer I may give")
+    if answer.dropped_turns:
+        parts.append(f"the {answer.dropped_turns} oldest turns did not fit my context")
+    if info.inner_voice is not None:
+        parts.append(f"no inner voice: {info.inner_voice}")
+    return parts
 
 
 class AskService:

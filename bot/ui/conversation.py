@@ -16,7 +16,7 @@ import discord
 from bot.config import Config
 from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError, RunExpiredError, StorageError
 from bot.log import log_unexpected
-from bot.services.ask import Answered, AskRequest, AskService
+from bot.services.ask import Answered, AskRequest, AskService, figures
 from bot.services.voice import VoiceService
 from bot.storage.records import Run
 from bot.ui.replies import AnswerWriter, Surface, footer
@@ -166,16 +166,7 @@ def answer_text(answered: Answered) -> str:
     """The answer and the small line under it: model, tokens, speed, how sure."""
     answer = answered.answer
     text = answer.text.strip() or "*(I said nothing: my first token was the end of the text.)*"
-    parts = [escape(answered.info.name), f"{len(answer.answer_ids)} tokens", f"{answer.tokens_per_second:.1f} tokens/s"]
-    sure = answered.mean_probability
-    if sure is not None:
-        parts.append(f"mean token probability {sure:.0%}")
-    if answer.finish == "length":
-        parts.append("cut at the longest answer I may give")
-    if answer.dropped_turns:
-        parts.append(f"the {answer.dropped_turns} oldest turns did not fit my context")
-    if answered.info.inner_voice is not None:
-        parts.append(f"no inner voice: {escape(answered.info.inner_voice)}")
+    parts = [escape(part) for part in figures(answer, answered.info)]
     return f"{closed(text)}\n{footer(parts)}"
 
 

@@ -78,18 +78,19 @@ def press_inner_voice(page: Page) -> None:
         page.wait_for_timeout(1000)
         page.get_by_role("button", name="Inner voice").last.click()
         with contextlib.suppress(AssertionError):
-            expect(page.get_by_text("Only you can see this")).to_be_visible(timeout=5_000)
+            expect(page.get_by_text("Only you can see this").last).to_be_visible(timeout=5_000)
             return
 
 
 def test_a_visitor_asks_reads_the_answer_and_opens_the_inner_voice(page: Page, tmp_path: Path) -> None:
     send(page, FOOT)
     expect(page.get_by_text("The answer is 2. Your foot has 2 eyes.").last).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"14 tokens · .* tokens/s · mean token probability \d+")).last).to_be_visible()
+    small_print = re.compile(r"14 tokens · .* tokens/s · mean token probability \d+")
+    expect(page.get_by_text(small_print).last).to_be_visible(timeout=PATIENCE)
 
     press_inner_voice(page)
-    expect(page.get_by_text("Only you can see this")).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"43rd token")).last).to_be_visible()
+    expect(page.get_by_text("Only you can see this").last).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"43rd token")).last).to_be_visible(timeout=PATIENCE)
     page.wait_for_function(
         "() => [...document.images].some(i => i.alt.startsWith('Heat map of 14 answer tokens') && i.naturalWidth > 1000)",
         timeout=PATIENCE,

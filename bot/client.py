@@ -114,7 +114,6 @@ PERMISSIONS = discord.Permissions(
     create_public_threads=True,
     attach_files=True,
     read_message_history=True,
-    manage_threads=False,
 )
 
 

@@ -68,6 +68,7 @@ __all__ = [
     "StorageError",
     "TraceMismatchError",
     "UnsupportedArchitectureError",
+    "permission_names",
 ]
 
 
@@ -163,5 +164,11 @@ class MissingPermissionsError(DiscordSetupError):
 
     def __init__(self, permissions: Iterable[str], where: str = "here") -> None:
         self.permissions = tuple(permissions)
-        names = ", ".join(name.replace("_", " ").title() for name in self.permissions)
-        super().__init__(f"I lack a permission {where}: {names}.", hint="Ask a server admin to allow it for me.")
+        super().__init__(
+            f"I lack a permission {where}: {permission_names(self.permissions)}.", hint="Ask a server admin to allow it for me."
+        )
+
+
+def permission_names(permissions: Iterable[str]) -> str:
+    """discord.py's names as Discord shows them: ``send_messages`` is Send Messages."""
+    return ", ".join(name.replace("_", " ").title() for name in permissions)

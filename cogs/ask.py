@@ -13,8 +13,8 @@ from bot.errors import MissingPermissionsError
 from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place, whisper
 from bot.ui.surfaces import InteractionSurface, MessageSurface
-from bot.ui.text import clip, escape
-from bot.ui.threads import Placement, permissions_in, placement
+from bot.ui.text import quoted
+from bot.ui.threads import permissions_in, placement, placement_for
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -74,15 +74,9 @@ class Ask(commands.Cog):
             locale=str(interaction.locale),
             style=style,
         )
-        heading = f"> {clip(escape(' '.join(question.split())), 500)}\n"
-        place = Place(InteractionSurface(interaction), self._voice_of(interaction), None, interaction.user, heading)
+        voice = placement_for(self._app.config, interaction)
+        place = Place(InteractionSurface(interaction), voice, None, interaction.user, quoted(question))
         self._app.tasks.spawn(self._conversation.lead(request, place), f"question {interaction.id}")
-
-    def _voice_of(self, interaction: discord.Interaction[ForwardPassBot]) -> Placement:
-        if interaction.guild_id is None or self._bot.get_guild(interaction.guild_id) is None:
-            # In a server where only the user installed it, the bot is no member: it has its interaction and nothing else.
-            return Placement("button")
-        return placement(self._app.config, interaction.channel, interaction.app_permissions)
 
     def _addressed(self, message: discord.Message) -> Source | None:
         me = self._bot.user

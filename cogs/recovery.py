@@ -12,8 +12,8 @@ from discord.ext import commands
 from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place
 from bot.ui.surfaces import MessageSurface
-from bot.ui.text import clip, escape
-from bot.ui.threads import Placement, permissions_in, placement
+from bot.ui.text import quoted
+from bot.ui.threads import permissions_in, placement
 from bot.ui.trouble import TROUBLE, described, passing, persist
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Recovery(commands.Cog):
             await self._app.asks.give_up(run)
             await self._apologise(surface, run)
             return
-        place = Place(surface, self._voice(channel), channel, user, self._heading(run))
+        voice = placement(self._app.config, channel, permissions_in(channel))
+        place = Place(surface, voice, channel, user, self._heading(run))
         await self._conversation.lead(self._request(run, run.user_id, run.channel_id), place, resume=run)
 
     def _reference(self, run: Run) -> discord.MessageReference | None:
@@ -81,10 +82,7 @@ class Recovery(commands.Cog):
     def _heading(self, run: Run) -> str:
         if run.question_message_id is not None:
             return ""
-        return f"> {clip(escape(' '.join(run.question.split())), 500)}\n<@{run.user_id}> "
-
-    def _voice(self, channel: discord.abc.Messageable) -> Placement:
-        return placement(self._app.config, channel, permissions_in(channel))
+        return f"{quoted(run.question)}<@{run.user_id}> "
 
     def _request(self, run: Run, user_id: int, channel_id: int) -> AskRequest:
         return AskRequest(

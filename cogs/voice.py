@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import discord
 from discord.ext import commands
 
-from bot.errors import ForwardPassError
+from bot.errors import ForwardPassError, permission_names
 from bot.services.voice import InnerVoice
 from bot.ui.conversation import unexpected
-from bot.ui.threads import placement
+from bot.ui.threads import placement_for
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.voice_message import TextPart, WholePart, picture_file, screens
 
@@ -64,11 +64,8 @@ class Voice(commands.Cog):
 
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:
         """Why there is a button and no thread, when an admin could change it."""
-        if interaction.guild_id is None or interaction.client.get_guild(interaction.guild_id) is None:
-            return ""
-        missing = placement(self._app.config, interaction.channel, interaction.app_permissions).missing
-        names = ", ".join(name.replace("_", " ").title() for name in missing)
-        return f"I would have opened a thread, but I lack: {names}." if names else ""
+        missing = placement_for(self._app.config, interaction).missing
+        return f"I would have opened a thread, but I lack: {permission_names(missing)}." if missing else ""
 
 
 async def setup(bot: ForwardPassBot) -> None:

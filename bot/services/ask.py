@@ -111,8 +111,6 @@ def figures(answer: Answer, info: ModelInfo) -> list[str]:
         parts.append("cut at the longest answer I may give")
     if answer.dropped_turns:
         parts.append(f"the {answer.dropped_turns} oldest turns did not fit my context")
-    if info.inner_voice is not None:
-        parts.append(f"no inner voice: {info.inner_voice}")
     return parts
 
 

@@ -1,4 +1,4 @@
-"""The inner voice of a stored run: trace, monologue and heat map, made once and kept. Knows no Discord and no torch."""
+"""The inner voice of a stored run: a second pass, run once and kept, told and drawn. Knows no Discord and no torch."""
 
 from __future__ import annotations
 
@@ -51,6 +51,10 @@ class VoiceService:
         lines = verify(tell(trace, locale or run.locale), trace)
         picture = await asyncio.to_thread(heatmap_png, trace)
         return InnerVoice(run, trace, lines, picture, alt_text(trace))
+
+    async def prepare(self, run_id: str) -> None:
+        """Run the second pass and keep it; `of` then only tells and draws. Raises what `of` raises."""
+        await self._trace(await self._runs.get(run_id))
 
     async def told(self, run_id: str, thread_id: int | None) -> None:
         """The inner voice stands where people can read it."""

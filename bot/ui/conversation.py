@@ -128,9 +128,9 @@ class Conversation:
             await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id))
 
     async def _prepare(self, run_id: str) -> None:
-        """Make the inner voice now, so that the button answers at once. Its errors are told to whoever presses it."""
+        """Run the second pass now, so that the button answers at once. Its errors are told to whoever presses it."""
         try:
-            await self._voices.of(run_id)
+            await self._voices.prepare(run_id)
             await self._voices.told(run_id, None)
         except ForwardPassError as error:
             log.info("run %s: no inner voice yet (%s)", run_id, type(error).__name__)
@@ -167,6 +167,8 @@ def answer_text(answered: Answered) -> str:
     answer = answered.answer
     text = answer.text.strip() or "*(I said nothing: my first token was the end of the text.)*"
     parts = [escape(part) for part in figures(answer, answered.info)]
+    if answered.info.inner_voice is not None:
+        parts.append(f"no inner voice: {escape(answered.info.inner_voice)}")
     return f"{closed(text)}\n{footer(parts)}"
 
 

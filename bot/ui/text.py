@@ -29,6 +29,11 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
+def quoted(question: str) -> str:
+    """A question as one line of quote, for above an answer that does not show it otherwise."""
+    return f"> {clip(escape(' '.join(question.split())), 500)}\n"
+
+
 def closed(text: str) -> str:
     """The text with its last code fence closed: an answer may be cut in the middle of one."""
     return text + _CLOSING if _open_fence(text) else text

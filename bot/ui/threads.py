@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import discord
 
 from bot.config import Config
+from bot.config import InnerVoice as Mode
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip
 from bot.ui.trouble import TROUBLE, described, persist
@@ -17,7 +18,6 @@ from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["thread", "button", "off"]
 ArchiveMinutes = Literal[60, 1440, 4320, 10080]
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
 
@@ -44,6 +44,13 @@ def placement(config: Config, channel: object, permissions: discord.Permissions)
     return Placement("button", missing) if missing else Placement("thread")
 
 
+def placement_for(config: Config, interaction: discord.Interaction[Any]) -> Placement:
+    """The same for an interaction. Where only its user installed the bot, the bot is no member: it has its reply and no more."""
+    if interaction.guild_id is None or interaction.client.get_guild(interaction.guild_id) is None:
+        return Placement("button")
+    return placement(config, interaction.channel, interaction.app_permissions)
+
+
 def permissions_in(channel: object) -> discord.Permissions:
     """What the bot may do there; everything where nobody can tell (a DM, a channel that is not known yet): Discord will say."""
     if not isinstance(channel, discord.abc.GuildChannel | discord.Thread) or (me := channel.guild.me) is None:
@@ -59,9 +66,7 @@ def thread_name(question: str) -> str:
     return clip("💭 " + (" ".join(question.split()) or "…"), 100)
 
 
-async def open_thread(
-    message: discord.Message, question: str, *, archive_minutes: Literal[60, 1440, 4320, 10080]
-) -> discord.Thread:
+async def open_thread(message: discord.Message, question: str, *, archive_minutes: ArchiveMinutes) -> discord.Thread:
     """The one thread of a message. A thread's id is its message's id, so after a failure it first looks whether it is there.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 
 import discord
 
@@ -20,21 +21,20 @@ PICTURE = "heatmap.png"
 
 def paragraphs(voice: InnerVoice) -> list[str]:
     """The lines of the monologue, escaped, gathered into parts of at most `PART_LIMIT` characters."""
-    parts: list[str] = []
-    for line in voice.lines:
-        text = clip(escape(line.text), PART_LIMIT)
-        if parts and len(parts[-1]) + len(text) + 2 <= PART_LIMIT:
-            parts[-1] += f"\n\n{text}"
-        else:
-            parts.append(text)
+    parts = _gathered((clip(escape(line.text), PART_LIMIT) for line in voice.lines), PART_LIMIT)
     return parts or ["*I can say nothing of it that I could prove.*"]
 
 
 def screens(voice: InnerVoice) -> list[str]:
     """The paragraphs in as few messages as Discord allows; nearly always one."""
+    return _gathered(paragraphs(voice), SCREEN_LIMIT)
+
+
+def _gathered(texts: Iterable[str], limit: int) -> list[str]:
+    """Neighbours joined by an empty line, as long as they stay within the limit."""
     found: list[str] = []
-    for text in paragraphs(voice):
-        if found and len(found[-1]) + len(text) + 2 <= SCREEN_LIMIT:
+    for text in texts:
+        if found and len(found[-1]) + len(text) + 2 <= limit:
             found[-1] += f"\n\n{text}"
         else:
             found.append(text)
@@ -70,9 +70,9 @@ class TextPart(discord.ui.LayoutView):
 class PicturePart(discord.ui.LayoutView):
     """The heat map and the small print."""
 
-    def __init__(self, voice: InnerVoice, *, note: str = "") -> None:
+    def __init__(self, voice: InnerVoice) -> None:
         super().__init__(timeout=None)
-        self.add_item(_picture_container([], voice, note))
+        self.add_item(_picture_container([], voice))
 
 
 class WholePart(discord.ui.LayoutView):
@@ -85,7 +85,7 @@ class WholePart(discord.ui.LayoutView):
 
 
 def _picture_container(
-    head: list[discord.ui.Item[discord.ui.LayoutView]], voice: InnerVoice, note: str
+    head: list[discord.ui.Item[discord.ui.LayoutView]], voice: InnerVoice, note: str = ""
 ) -> discord.ui.Container[discord.ui.LayoutView]:
     gallery: discord.ui.MediaGallery[discord.ui.LayoutView] = discord.ui.MediaGallery(_picture_item(voice))
     foot: discord.ui.TextDisplay[discord.ui.LayoutView] = discord.ui.TextDisplay(

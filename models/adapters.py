@@ -25,19 +25,25 @@ class Parts:
     blocks: tuple[nn.Module, ...]
     """L blocks; the input of block d is the residual stream at depth d, (B, S, D)."""
     norm: nn.Module
-    """The final norm: (…, D) to (…, D). What it puts out in a forward pass is depth L, ready for the head."""
+    """The final norm, or what stands in its place: (…, D) to (…, D'). What it puts out in a forward pass is depth L, ready for
+    the head, which is D' wide; D' is D in all but OPT-350m."""
     head: nn.Module
-    """The unembedding: (…, D) to (…, V)."""
+    """The unembedding: (…, D') to (…, V)."""
     finish: Finish
     """What the model does with the head's logits before they are its output."""
+    batches: bool = True
+    """Whether left-padded sequences of different lengths may share a forward pass and its cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
     blocks: str
-    norm: str
+    """Path from the base model."""
+    norms: tuple[str, ...]
+    """Paths from the base model, of which a model has exactly one."""
     finish: Callable[[Any], Finish]
-    """From the model's config."""
+    """From the config of the text model."""
+    batches: bool
 
 
 def _as_they_are(_config: Any) -> Finish:
@@ -57,28 +63,82 @@ def _multiply(config: Any) -> Finish:
     return lambda logits: logits * config.logit_scale
 
 
-_LLAMA = _Layout("layers", "norm", _as_they_are)
+def _multiply_head(config: Any) -> Finish:
+    return lambda logits: logits * config.lm_head_multiplier
+
+
+def _layout(blocks: str = "layers", *norms: str, finish: Callable[[Any], Finish] = _as_they_are, batches: bool = True) -> _Layout:
+    return _Layout(blocks, norms or ("norm",), finish, batches)
+
+
+_LLAMA = _layout()
+_GPT2 = _layout("h", "ln_f")
+_WRAPPED = ("language_model.layers", "language_model.norm")  # a language model beside a picture encoder
+# These keep a running state besides keys and values. It cannot be cut off after a token or padded, so that sequences which begin
+# and end at different times do not share a batch.
+_HYBRID = _layout(batches=False)
+
 _LAYOUTS = {
-    "cohere": _Layout("layers", "norm", _multiply),
-    "cohere2": _Layout("layers", "norm", _multiply),
+    "apertus": _LLAMA,
+    "arcee": _LLAMA,
+    "bloom": _GPT2,
+    "codegen": _GPT2,
+    "cohere": _layout(finish=_multiply),
+    "cohere2": _layout(finish=_multiply),
+    "deepseek_v2": _LLAMA,
+    "deepseek_v3": _LLAMA,
+    "ernie4_5": _LLAMA,
+    "ernie4_5_moe": _LLAMA,
+    "exaone4": _LLAMA,
+    "falcon": _GPT2,
+    "falcon_h1": _layout("layers", "final_layernorm", finish=_multiply_head, batches=False),
     "gemma": _LLAMA,
-    "gemma2": _Layout("layers", "norm", _softcap),
-    "gemma3_text": _Layout("layers", "norm", _softcap),
-    "gpt2": _Layout("h", "ln_f", _as_they_are),
-    "gpt_neox": _Layout("layers", "final_layer_norm", _as_they_are),
-    "granite": _Layout("layers", "norm", _divide),
+    "gemma2": _layout(finish=_softcap),
+    "gemma3": _layout(*_WRAPPED),  # the wrapper of the sizes that see pictures caps no logits
+    "gemma3_text": _layout(finish=_softcap),
+    "glm": _LLAMA,
+    "glm4": _LLAMA,
+    "glm4_moe": _LLAMA,
+    "gpt2": _GPT2,
+    "gpt_bigcode": _GPT2,
+    "gpt_neo": _GPT2,
+    "gpt_neox": _layout("layers", "final_layer_norm"),
+    "gpt_oss": _LLAMA,
+    "gptj": _GPT2,
+    "granite": _layout(finish=_divide),
+    "granitemoe": _layout(finish=_divide),
+    "granitemoehybrid": _layout(finish=_divide, batches=False),
+    "helium": _LLAMA,
+    "hunyuan_v1_dense": _LLAMA,
+    "lfm2": _layout("layers", "embedding_norm", batches=False),
     "llama": _LLAMA,
+    "llama4_text": _layout("model.layers", "model.norm"),  # transformers names no base model here: the path begins at the top
     "mistral": _LLAMA,
     "mixtral": _LLAMA,
+    "mpt": _layout("blocks", "norm_f"),
+    "nanochat": _layout(finish=_softcap),
+    "nemotron": _LLAMA,
+    "olmo": _LLAMA,
     "olmo2": _LLAMA,
     "olmo3": _LLAMA,
-    "phi": _Layout("layers", "final_layernorm", _as_they_are),
+    "olmoe": _LLAMA,
+    # OPT-350m norms inside its blocks and projects to a narrower head; the others norm at the end. No size does both.
+    "opt": _layout("decoder.layers", "decoder.final_layer_norm", "decoder.project_out"),
+    "phi": _layout("layers", "final_layernorm"),
     "phi3": _LLAMA,
+    "phimoe": _LLAMA,
     "qwen2": _LLAMA,
+    "qwen2_moe": _LLAMA,
     "qwen3": _LLAMA,
+    "qwen3_5_moe_text": _HYBRID,
+    "qwen3_5_text": _HYBRID,
     "qwen3_moe": _LLAMA,
+    "qwen3_next": _HYBRID,
+    "seed_oss": _LLAMA,
     "smollm3": _LLAMA,
     "stablelm": _LLAMA,
+    "starcoder2": _LLAMA,
+    "xglm": _layout("layers", "layer_norm"),
 }
 
 SUPPORTED = tuple(sorted(_LAYOUTS))
@@ -91,15 +151,22 @@ def find(model: Any) -> Parts:
     Raises:
         UnsupportedArchitectureError: its `model_type` is not in the table, or it does not look as the table says.
     """
-    layout = _LAYOUTS.get(model.config.model_type)
-    base, head = model.base_model, model.get_output_embeddings()
-    blocks, norm = (getattr(base, layout.blocks, None), getattr(base, layout.norm, None)) if layout else (None, None)
-    if layout is None or not isinstance(blocks, nn.ModuleList) or norm is None or head is None:
-        raise UnsupportedArchitectureError(
-            f"The architecture `{model.config.model_type}` ({type(model).__name__}) has no inner voice yet:"
-            " the lens does not know where it keeps its norm, head and blocks."
-        )
-    return Parts(tuple(blocks), norm, head, layout.finish(model.config))
+    layout, head = _LAYOUTS.get(model.config.model_type), model.get_output_embeddings()
+    if layout is not None and head is not None:
+        blocks = _at(model.base_model, layout.blocks)
+        norms = [norm for path in layout.norms if (norm := _at(model.base_model, path)) is not None]
+        if isinstance(blocks, nn.ModuleList) and len(norms) == 1:
+            return Parts(tuple(blocks), norms[0], head, layout.finish(model.config.get_text_config()), layout.batches)
+    raise UnsupportedArchitectureError(
+        f"The architecture `{model.config.model_type}` ({type(model).__name__}) has no inner voice yet:"
+        " the lens does not know where it keeps its norm, head and blocks."
+    )
+
+
+def _at(module: Any, path: str) -> nn.Module | None:
+    for name in path.split("."):
+        module = getattr(module, name, None)
+    return module if isinstance(module, nn.Module) else None
 
 
 def reason_against(model: Any) -> str | None:

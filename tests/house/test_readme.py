@@ -11,6 +11,7 @@ import typer.main
 
 from bot.cli import cli
 from bot.config import settings_table
+from models import adapters
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +54,17 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     code = [tuple(str(cell).replace("|", "\\|") for cell in setting) for setting in settings_table()]
     assert rows == [f"| `{key}` | `{default}` | {allowed} | {what} |" for key, default, allowed, what in code]
+
+
+def test_the_architectures_are_those_that_the_tests_hold() -> None:
+    """`adapters.SUPPORTED` is what the tests of the lens and of batches are parametrized over."""
+    table = README.split("<!-- architectures -->")[1].split("<!-- /architectures -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
+    assert tuple(row[1].strip("`") for row in rows) == adapters.SUPPORTED
+    assert all(len(row) == 4 and row[0] and row[2] for row in rows)
+    words = " ".join(README.split())
+    assert f"exact for {len(rows)} [architectures](#architectures)" in words
+    assert f"All {len(rows)}" in words
 
 
 def test_every_command_of_the_terminal_is_described() -> None:

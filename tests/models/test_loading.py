@@ -3,13 +3,14 @@
 import importlib.util
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import torch
 
-from models import embedded, engine, loading
+from models import embedded, engine, lens, loading
 from models.errors import ModelError, ModelNotFoundError, ModelNotPulledError
 from models.types import Job, ModelConfig, Sampling
-from tests.models import tiny
+from tests.models import ggufs, tiny
 
 
 @pytest.fixture
@@ -62,6 +63,39 @@ def test_spread_by_accelerate_and_partly_offloaded(folder, tmp_path):
     assert whole.model.lm_head.weight.device.type == "meta"
     assert (whole.trace(answer).top_ids == expected.top_ids).all()
     assert whole.answer(Job("How many?", sampling=Sampling(max_new_tokens=4))).answer_ids == answer.answer_ids
+
+
+def test_a_gguf_file_keeps_its_inner_voice(tmp_path):
+    """Read from 8-bit blocks, dequantized: the weights within the rounding of the blocks, and a trace that checks itself."""
+    whole = ggufs.write(tmp_path / "tiny.gguf")
+    loaded = engine.load(ModelConfig(id=str(tmp_path / "tiny.gguf"), device="cpu"))
+    assert loaded.info.inner_voice is None
+    assert loaded.info.name == "tiny"
+    for (name, mine), (_, theirs) in zip(loaded.model.state_dict().items(), whole.state_dict().items(), strict=True):
+        assert (mine - theirs).abs().max() <= theirs.abs().max() / 127, name
+    answer = loaded.answer(Job("How many eyes?", sampling=Sampling(max_new_tokens=6)))
+    trace = loaded.trace(answer)
+    assert trace.length == len(answer.answer_ids)
+    assert trace.meta["argmax_agreement"] == 1.0
+
+
+@pytest.mark.filterwarnings("ignore")  # torchao looks for the kernels of GPUs when it is imported
+def test_quantized_weights_keep_their_inner_voice(tokenizer):
+    """Blocks of int8 tensors under a class of their own: norm, blocks and head must be called, never read."""
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    model = tiny.model()
+    answer = engine.from_model(model, tokenizer).answer(Job("How many?", sampling=Sampling(max_new_tokens=6)))
+    before = lens.trace(model, answer.prompt_ids, answer.answer_ids)
+    quantize_(model, Int8WeightOnlyConfig())
+    assert type(model.lm_head.weight.data) is not torch.Tensor
+    quantized = engine.from_model(model, tokenizer)
+    answer = quantized.answer(Job("How many?", sampling=Sampling(max_new_tokens=6)))
+    trace = quantized.trace(answer)
+    assert trace.meta["argmax_agreement"] == 1.0
+    again = lens.trace(model, before.prompt_ids, before.answer_ids)
+    off = np.abs(again.emitted_prob - before.emitted_prob).max()
+    assert 0 < off < 0.2  # other weights, but nearly
 
 
 def test_default_needs_a_pull(tmp_path):

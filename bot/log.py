@@ -42,6 +42,8 @@ LOWEST = {
     "fsspec": logging.WARNING,
     "huggingface_hub": logging.ERROR,  # warns at each of ten tries when it is offline; our own error says it once
     "transformers": logging.WARNING,
+    "torchao": logging.ERROR,  # transformers imports it where it is installed, and it warns of each kernel that a machine lacks
+    "torch.utils._pytree": logging.ERROR,  # what torch says of torchao
     "accelerate": logging.WARNING,
     "matplotlib": logging.WARNING,
     "PIL": logging.INFO,

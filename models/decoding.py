@@ -1,7 +1,8 @@
-"""The answer pass: prefill, then token by token with a KV cache. Knows one loaded model; knows no questions and no prompts' text.
+"""The answer pass: many answers under way at once, each token of all of them from one forward pass (continuous batching).
 
-Of each step only the chosen token, its probability under the sampler and the likeliest candidates are kept; no row of the whole
-vocabulary outlives its step.
+A newcomer's prompt is read in pieces between the tokens of the others, then it joins their batch; an answer that ends leaves it.
+What the model held at every depth where it predicted a token is kept for the second pass. Knows one loaded model; knows no
+questions and no prompts' text.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from models.adapters import device_of
-from models.errors import AnswerCancelledError
+from models.adapters import Parts, device_of
+from models.errors import AnswerCancelledError, OutOfMemoryError
+from models.kv import GrowingCache
+from models.memory import memory_errors
 from models.prompts import Prompt
+from models.residuals import tapped
+from models.sampling import Sampler, draw
 from models.tokens import Detokenizer
 from models.types import FinalTop, Finish, Sampling, Style
 
-FINAL_TOP = 16
-"""m, the candidates of depth L that an answer keeps of each token."""
+_PIECE = 512
+"""Prompt tokens read between two tokens of the answers under way: what they wait for a newcomer stays below half a second on a
+CPU, and a product over so many rows is as fast as it gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,108 +40,257 @@ class Decoded:
     finish: Finish
     sampled_prob: tuple[float, ...]  # (T,)
     final_top: FinalTop  # (T, m)
+    states: tuple[torch.Tensor, ...] | None = field(repr=False)
+    """L+1 tensors (T, D): the residual stream where each token was predicted, depth L normed. None when it was not kept."""
     seconds_to_first: float
     seconds: float
 
 
-@torch.inference_mode()
-def decode(
-    model: Any,
-    tokenizer: Any,
-    prompt: Prompt,
-    sampling: Sampling,
-    *,
-    seed: int,
-    stop_ids: Collection[int],
-    special: Collection[int],
-    on_text: Callable[[str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Decoded:
-    """Generate until a stop token, the end of the line (story), or ``prompt.max_new_tokens``.
+class Course:
+    """One answer on its way: what it is made of, and what came of it."""
 
-    Raises:
-        AnswerCancelledError: ``cancelled`` returned True between two tokens.
+    def __init__(
+        self,
+        tokenizer: Any,
+        prompt: Prompt,
+        sampling: Sampling,
+        *,
+        seed: int,
+        stop_ids: Collection[int],
+        special: Collection[int],
+        on_text: Callable[[str], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self.started = time.perf_counter()
+        self.prompt = prompt
+        self.sampling = sampling
+        self.seed = seed
+        self.sampler = Sampler(sampling, seed)
+        self.ids: list[int] = []
+        self.decoded: Decoded | None = None
+        self.error: BaseException | None = None
+        self.states: list[list[torch.Tensor]] = []  # T lists of L+1 states (D,)
+        self._text = _Text(Detokenizer(tokenizer, special), prompt.style, on_text)
+        self._stop_ids = stop_ids
+        self._cancelled = cancelled
+        self._first = 0.0
+
+    @property
+    def done(self) -> bool:
+        return self.decoded is not None or self.error is not None
+
+    @property
+    def tokens(self) -> list[int]:
+        """Prompt and answer so far."""
+        return [*self.prompt.ids, *self.ids]
+
+    def check(self) -> None:
+        """End it when it was cancelled."""
+        if self._cancelled is not None and self._cancelled():
+            self.error = AnswerCancelledError("The answer was stopped.")
+
+    def push(self, token: int) -> None:
+        """Take the next token, and end when it says so."""
+        self.ids.append(token)
+        self._first = self._first or time.perf_counter() - self.started
+        if token in self._stop_ids or self._text.push(token):
+            self._end("stop")
+        elif len(self.ids) >= self.prompt.max_new_tokens:
+            self._end("length")
+
+    def _end(self, finish: Finish) -> None:
+        sampled_prob, final_top = self.sampler.kept()
+        whole = len(self.states) == len(self.ids)
+        self.decoded = Decoded(
+            ids=tuple(self.ids),
+            text=self._text.final(),
+            finish=finish,
+            sampled_prob=sampled_prob,
+            final_top=final_top,
+            states=tuple(torch.stack(at_depth) for at_depth in zip(*self.states, strict=True)) if whole else None,
+            seconds_to_first=self._first,
+            seconds=time.perf_counter() - self.started,
+        )
+
+
+class Decoder:
+    """Advances every course by one token a step.
+
+    Args:
+        model: in eval mode.
+        parts: where it keeps its residual stream; None keeps no states and runs each course alone, with the model's own cache.
+        capture: keep the states.
     """
-    started = time.perf_counter()
-    steps, sampler = Steps(model, prompt.ids), Sampler(sampling, seed)
-    text = _Text(Detokenizer(tokenizer, special), prompt.style, on_text)
-    ids: list[int] = []
-    first, finish = 0.0, "length"
-    while len(ids) < prompt.max_new_tokens:
-        if cancelled is not None and cancelled():
-            raise AnswerCancelledError("The answer was stopped.")
-        ids.append(sampler.draw(steps.next(ids[-1] if ids else None)))
-        first = first or time.perf_counter() - started
-        if ids[-1] in stop_ids or text.push(ids[-1]):
-            finish = "stop"
-            break
-    sampled_prob, final_top = sampler.kept()
-    return Decoded(
-        ids=tuple(ids),
-        text=text.final(),
-        finish="stop" if finish == "stop" else "length",
-        sampled_prob=sampled_prob,
-        final_top=final_top,
-        seconds_to_first=first,
-        seconds=time.perf_counter() - started,
-    )
 
-
-class Steps:
-    """The model's forward passes over a growing sequence, each over what the cache does not hold yet."""
-
-    def __init__(self, model: Any, prompt_ids: Collection[int]) -> None:
+    def __init__(self, model: Any, parts: Parts | None, *, capture: bool = True) -> None:
         self._model = model
+        self._parts = parts
+        self._capture = capture and parts is not None
+        self._together = parts is not None and parts.batches
         self._device = input_device(model)
-        self._ids = torch.tensor([list(prompt_ids)], device=self._device)  # (1, P)
-        self._cache: Any = None
         self._last_only = last_row_only(model)
+        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self._waiting: list[_Batch] = []
+        self._live: list[_Batch] = []
 
-    def next(self, token: int | None) -> torch.Tensor:
-        """Append ``token`` (None: nothing, the prompt itself) and return the raw logits that follow, fp32 (V,)."""
-        if token is not None:
-            new = torch.tensor([[token]], device=self._device)  # (1, 1)
-            # a model that returns no cache is run over the whole sequence again
-            self._ids = new if self._cache is not None else torch.cat((self._ids, new), dim=1)
-        out = self._model(input_ids=self._ids, past_key_values=self._cache, use_cache=True, **self._last_only)
-        self._cache = getattr(out, "past_key_values", None)
-        row: torch.Tensor = out.logits[0, -1]  # (V,)
-        return row.float()
+    @property
+    def underway(self) -> int:
+        """How many courses are not done."""
+        return sum(len(batch.courses) for batch in (*self._waiting, *self._live))
+
+    def add(self, course: Course) -> None:
+        """Let it begin with the next step."""
+        self._waiting.append(_Batch([course], None, [0]))
+
+    @torch.inference_mode()
+    def step(self) -> list[Course]:
+        """One token for every course under way, and a piece of a newcomer's prompt; returns those that ended."""
+        for course in self._courses():
+            course.check()
+        ended = self._clear()
+        for batch in list(self._live):
+            self._run(batch, [[course.ids[-1]] for course in batch.courses])
+        self._read_a_piece()
+        return [*ended, *self._clear()]
+
+    def _courses(self) -> list[Course]:
+        return [course for batch in (*self._waiting, *self._live) for course in batch.courses]
+
+    def _clear(self) -> list[Course]:
+        """Let those that are done leave."""
+        ended = [course for course in self._courses() if course.done]
+        for group in (self._waiting, self._live):
+            for batch in group:
+                batch.drop_done()
+            group[:] = [batch for batch in group if batch.courses]
+        return ended
+
+    def _read_a_piece(self) -> None:
+        """Read on in the prompts of the first newcomers; those that are through with it join the others."""
+        if not self._waiting:
+            return
+        batch = self._gather()
+        (course, *others), done = batch.courses, batch.read[0]
+        width = max(len(c.tokens) for c in batch.courses)
+        if not others and width - done > _PIECE:
+            self._run(batch, [course.tokens[done : done + _PIECE]], draws=False)
+            return
+        self._run(batch, [c.tokens[done:] for c in batch.courses])
+        if batch not in self._waiting:  # it failed
+            return
+        self._waiting.remove(batch)
+        if self._together and self._live:
+            self._live[0].join(batch)
+        else:
+            self._live.append(batch)
+
+    def _gather(self) -> _Batch:
+        """The newcomers to read next: the first alone when it is long or begun, else all that fit beside it into one piece."""
+        first = self._waiting[0]
+        if not self._together or first.cache is not None:
+            return first
+        width, count = len(first.courses[0].tokens), 1
+        for batch in self._waiting[1:]:
+            wider = max(width, len(batch.courses[0].tokens))
+            if batch.cache is not None or wider * (count + 1) > _PIECE:
+                break
+            width, count = wider, count + 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        courses = [batch.courses[0] for batch in taken]
+        gathered = _Batch(courses, None, [0] * count)
+        self._waiting.insert(0, gathered)
+        return gathered
+
+    def _run(self, batch: _Batch, tokens: list[list[int]], *, draws: bool = True) -> None:
+        """One forward pass of a batch over ``tokens``, one list a course; on too little memory, with half of the batch."""
+        try:
+            with memory_errors():
+                self._forward(batch, tokens, draws)
+        except OutOfMemoryError as error:
+            self._shrink(batch, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, it belongs to those who asked
+            for course in batch.courses:
+                course.error = course.error or error
+            self._forget(batch)
+
+    def _shrink(self, batch: _Batch, error: OutOfMemoryError) -> None:
+        """Begin the courses of a batch anew in two halves, one after the other; one that is alone has to end."""
+        self._forget(batch)
+        if len(batch.courses) == 1:
+            batch.courses[0].error = error
+            self._waiting.insert(0, _Batch(batch.courses, None, [0]))  # to be cleared as done
+            return
+        half = len(batch.courses) // 2
+        self._waiting = [_Batch([c], None, [0]) for c in batch.courses[:half]] + self._waiting
+        self._waiting += [_Batch([c], None, [0]) for c in batch.courses[half:]]
+
+    def _forget(self, batch: _Batch) -> None:
+        for group in (self._waiting, self._live):
+            if batch in group:
+                group.remove(batch)
+
+    def _forward(self, batch: _Batch, tokens: list[list[int]], draws: bool) -> None:
+        width = max(map(len, tokens))
+        padded = [[*([row[0]] * (width - len(row))), *row] for row in tokens]
+        ids = torch.tensor(padded, device=self._device)  # (B, S)
+        arguments: dict[str, Any] = {"input_ids": ids, "use_cache": True}
+        if self._together and batch.cache is None:
+            batch.cache = GrowingCache()
+        lengths = [read + len(row) for read, row in zip(batch.read, tokens, strict=True)]
+        if len(set(lengths)) > 1:
+            longest = torch.tensor(lengths, device=self._device)[:, None]  # (B, 1)
+            total = max(lengths)
+            positions = torch.arange(total, device=self._device) - (total - longest)  # (B, total), below 0 where padded
+            arguments["attention_mask"] = (positions >= 0).long()
+            if self._takes_positions:
+                arguments["position_ids"] = positions[:, -width:].clamp_min(0)
+        elif not self._together and batch.cache is None and batch.read[0]:
+            ids = torch.tensor([batch.courses[0].tokens], device=self._device)  # a model without a cache reads all again
+            arguments["input_ids"] = ids
+        states: dict[int, torch.Tensor] = {}
+        keeps = self._capture and draws
+        with tapped(self._model, self._parts, lambda d, s: states.update({d: s[:, -1].clone()})) if keeps else nullcontext():  # type: ignore[arg-type]
+            if draws:
+                out = self._model(past_key_values=batch.cache, **arguments, **self._last_only)
+            else:  # nothing is asked of the head yet
+                out = self._model.base_model(past_key_values=batch.cache, **arguments)
+        batch.cache = getattr(out, "past_key_values", None)
+        batch.read = lengths
+        if draws:
+            self._take(batch, out.logits[:, -1], states)
+
+    def _take(self, batch: _Batch, logits: torch.Tensor, states: dict[int, torch.Tensor]) -> None:
+        drawn = draw(logits, [course.sampler for course in batch.courses])
+        for row, (course, token) in enumerate(zip(batch.courses, drawn, strict=True)):
+            if states:
+                course.states.append([states[depth][row] for depth in range(len(states))])
+            try:
+                course.push(token)
+            except Exception as error:  # noqa: BLE001  a listener's failure is its asker's alone
+                course.error = error
 
 
-class Sampler:
-    """Draws tokens from raw logits, and keeps what the second pass is held against."""
+@dataclass(eq=False)
+class _Batch:
+    """Courses that share forward passes, and their cache of keys and values."""
 
-    def __init__(self, sampling: Sampling, seed: int) -> None:
-        self._greedy = sampling.temperature == 0
-        self._warpers: Any = _warpers(sampling)
-        self._seed = seed
-        self._generator: torch.Generator | None = None
-        self._probs: list[torch.Tensor] = []  # T of ()
-        self._top_ids: list[torch.Tensor] = []  # T of (m,)
-        self._top_logprobs: list[torch.Tensor] = []  # T of (m,)
+    courses: list[Course]
+    cache: Any
+    read: list[int]  # tokens of each course that the cache holds, padding not counted
 
-    def draw(self, row: torch.Tensor) -> int:
-        """Choose from raw logits (V,)."""
-        top = row.log_softmax(-1).topk(min(FINAL_TOP, row.numel()))
-        self._top_ids.append(top.indices)
-        self._top_logprobs.append(top.values)
-        if self._greedy:
-            self._probs.append(torch.ones((), device=row.device))
-            return int(top.indices[0])
-        scores = self._warpers(None, row[None])  # (1, V); temperature, top-k and top-p look at no earlier ids
-        probs = scores[0].softmax(-1)  # (V,)
-        if self._generator is None:
-            self._generator = torch.Generator(row.device).manual_seed(self._seed)
-        token = torch.multinomial(probs, 1, generator=self._generator)  # (1,)
-        self._probs.append(probs[token[0]])
-        return int(token)
+    def drop_done(self) -> None:
+        rows = [row for row, course in enumerate(self.courses) if not course.done]
+        if len(rows) == len(self.courses):
+            return
+        before = max(self.read)
+        self.courses, self.read = [self.courses[r] for r in rows], [self.read[r] for r in rows]
+        if rows and isinstance(self.cache, GrowingCache):
+            self.cache.keep(rows, before - max(self.read))
 
-    def kept(self) -> tuple[tuple[float, ...], FinalTop]:
-        """The sampled probabilities (T,) and the final candidates (T, m) of all draws."""
-        ids, logprobs = torch.stack(self._top_ids).tolist(), torch.stack(self._top_logprobs).tolist()
-        top = FinalTop(ids=tuple(map(tuple, ids)), logprobs=tuple(map(tuple, logprobs)))
-        return tuple(torch.stack(self._probs).tolist()), top
+    def join(self, other: _Batch) -> None:
+        self.cache.join(other.cache)
+        self.courses += other.courses
+        self.read += other.read
 
 
 class _Text:
@@ -173,14 +328,3 @@ def last_row_only(model: Any, rows: int = 1) -> dict[str, int]:
 def input_device(model: Any) -> torch.device:
     """Where the token ids go: to the embeddings."""
     return device_of(model.get_input_embeddings()) or torch.device("cpu")
-
-
-def _warpers(sampling: Sampling) -> LogitsProcessorList:
-    chain = LogitsProcessorList()
-    if sampling.temperature not in {0.0, 1.0}:
-        chain.append(TemperatureLogitsWarper(sampling.temperature))
-    if sampling.top_k:
-        chain.append(TopKLogitsWarper(sampling.top_k))
-    if sampling.top_p < 1:
-        chain.append(TopPLogitsWarper(sampling.top_p))
-    return chain

@@ -5,18 +5,22 @@ Knows models, prompts and the lens; knows neither Discord nor asyncio (`models.s
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
 import torch
 
-from models import adapters, lens, prompts
-from models.decoding import decode
-from models.errors import UnsupportedArchitectureError
-from models.loading import Loaded, Source, memory_errors, open_model
+from models import adapters, lens, packing, prompts
+from models.decoding import Course, Decoder
+from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
+from models.held import HeldStates
+from models.loading import Loaded, Source, open_model
+from models.memory import chunk_bytes, memory_errors
 from models.tokens import special_ids
 from models.trace import Trace
 from models.types import Answer, Job, ModelConfig, ModelInfo, PromptConfig, Sampling
@@ -36,6 +40,9 @@ _END_OF_TURN = (
 """Names under which chat models end a turn. Only those that the tokenizer marks as control tokens count."""
 
 _SEED_BITS = 53  # exact in JSON
+_LEAST_CHUNK = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 def load(
@@ -56,7 +63,10 @@ def load(
     """
     started = time.perf_counter()
     loaded = open_model(config, on_stage or (lambda _stage: None))
-    return TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=time.perf_counter() - started)
+    engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0)
+    packing.pack(engine.model)  # after it was described: packed layers have no parameters to count
+    engine.loaded_in(time.perf_counter() - started)
+    return engine
 
 
 def from_model(model: Any, tokenizer: Any, *, name: str = "model", prompt: PromptConfig | None = None) -> TorchEngine:
@@ -66,7 +76,7 @@ def from_model(model: Any, tokenizer: Any, *, name: str = "model", prompt: Promp
 
 
 class TorchEngine:
-    """An `Engine` of `models.types`. One thread at a time."""
+    """A `BatchEngine` of `models.types`. One thread at a time."""
 
     def __init__(self, loaded: Loaded, config: ModelConfig, prompt: PromptConfig, *, load_seconds: float) -> None:
         self.model = loaded.model
@@ -75,10 +85,23 @@ class TorchEngine:
         self._special = special_ids(self.tokenizer)
         self._stop_ids = _stop_ids(self.model, self.tokenizer, self._special)
         self._info = _describe(loaded, config, prompt, load_seconds)
+        self._memory_limit = config.memory_limit
+        self._capacity = config.max_batch
+        self._parts = adapters.find(self.model) if self._info.inner_voice is None else None
+        self._decoder = Decoder(self.model, self._parts)
+        self._held = HeldStates()
 
     @property
     def info(self) -> ModelInfo:
         return self._info
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    def loaded_in(self, seconds: float) -> None:
+        """How long loading took in all."""
+        self._info = replace(self._info, load_seconds=seconds)
 
     def answer(
         self,
@@ -87,27 +110,68 @@ class TorchEngine:
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Answer:
-        prompt = prompts.build(self.tokenizer, job, self._prompt, self._info.context)
-        seed = _seed(job.sampling)
-        with memory_errors():
-            decoded = decode(
-                self.model,
-                self.tokenizer,
-                prompt,
-                job.sampling,
-                seed=seed,
-                stop_ids=self._stop_ids,
-                special=self._special,
-                on_text=on_text,
-                cancelled=cancelled,
-            )
+        course, decoder = self._course(job, on_text, cancelled), Decoder(self.model, self._parts)
+        decoder.add(course)
+        while not course.done:
+            decoder.step()
+        result = self._result(course)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def begin(
+        self, job: Job, *, on_text: Callable[[str], None] | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> Course:
+        course = self._course(job, on_text, cancelled)
+        self._decoder.add(course)
+        return course
+
+    def step(self) -> list[tuple[Course, Answer | BaseException]]:
+        return [(course, self._result(course)) for course in self._decoder.step()]
+
+    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+        if self._info.inner_voice is not None:
+            raise UnsupportedArchitectureError(self._info.inner_voice)
+        return self._read([answer], k)[0]
+
+    def traces(self, answers: Sequence[Answer], *, k: int = 10) -> list[Trace | BaseException]:
+        if len(answers) > 1 and self._info.inner_voice is None:
+            try:
+                return [*self._read(answers, k)]
+            except ForwardPassError:  # one of them fails: each alone, so that the others do not
+                pass
+        return [self._trace_or_error(answer, k) for answer in answers]
+
+    def forget(self) -> None:
+        """Let go of what the answer passes left for the second passes; those compute it again."""
+        self._held.clear()
+
+    def _course(self, job: Job, on_text: Callable[[str], None] | None, cancelled: Callable[[], bool] | None) -> Course:
+        return Course(
+            self.tokenizer,
+            prompts.build(self.tokenizer, job, self._prompt, self._info.context),
+            job.sampling,
+            seed=_seed(job.sampling),
+            stop_ids=self._stop_ids,
+            special=self._special,
+            on_text=on_text,
+            cancelled=cancelled,
+        )
+
+    def _result(self, course: Course) -> Answer | BaseException:
+        decoded, prompt = course.decoded, course.prompt
+        if decoded is None:
+            assert course.error is not None
+            return course.error
+        if decoded.states is not None:
+            self._held.put(prompt.ids, decoded.ids, decoded.states)
         return Answer(
             prompt_ids=prompt.ids,
             answer_ids=decoded.ids,
             text=decoded.text,
             style=prompt.style,
-            sampling=job.sampling,
-            seed=seed,
+            sampling=course.sampling,
+            seed=course.seed,
             finish=decoded.finish,
             sampled_prob=decoded.sampled_prob,
             final_top=decoded.final_top,
@@ -116,20 +180,35 @@ class TorchEngine:
             seconds=decoded.seconds,
         )
 
-    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
-        if self._info.inner_voice is not None:
-            raise UnsupportedArchitectureError(self._info.inner_voice)
-        with memory_errors():
-            return lens.trace(
-                self.model,
+    def _trace_or_error(self, answer: Answer, k: int) -> Trace | BaseException:
+        try:
+            return self.trace(answer, k=k)
+        except Exception as error:  # noqa: BLE001  it belongs to who awaits this trace
+            return error
+
+    def _read(self, answers: Sequence[Answer], k: int) -> list[Trace]:
+        """The second pass; on too little memory again with smaller chunks, down to one row at a time."""
+        passages = [
+            lens.Passage(
                 answer.prompt_ids,
                 answer.answer_ids,
-                k=k,
-                tokenizer=self.tokenizer,
                 sampled_prob=answer.sampled_prob,
                 final_top=answer.final_top,
+                states=self._held.get(answer.prompt_ids, answer.answer_ids),
                 meta=self._meta(answer),
             )
+            for answer in answers
+        ]
+        limit = chunk_bytes(self.model.device, self._memory_limit)
+        while True:
+            try:
+                with memory_errors():
+                    return lens.traces(self.model, passages, k=k, tokenizer=self.tokenizer, memory_limit=limit)
+            except OutOfMemoryError:
+                if limit <= _LEAST_CHUNK:
+                    raise
+                limit = max(_LEAST_CHUNK, limit // 8)
+                log.warning("the second pass ran out of memory; again with %d MiB at once", limit >> 20)
 
     def _meta(self, answer: Answer) -> dict[str, Any]:
         info, sampling = self._info, answer.sampling

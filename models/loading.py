@@ -19,7 +19,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from models import embedded
-from models.errors import ForwardPassError, ModelError, ModelNotFoundError, OutOfMemoryError
+from models.errors import ForwardPassError, ModelError, ModelNotFoundError
+from models.memory import memory_errors
 from models.types import DEFAULT_MODEL, ModelConfig
 
 log = logging.getLogger(__name__)
@@ -64,33 +65,18 @@ def open_model(config: ModelConfig, on_stage: Callable[[str], None]) -> Loaded:
     """
     source = find_source(config)
     placing = _placing(config)
-    with _explained(config), contextlib.nullcontext() if source.on_hub else embedded.no_progress_bars():
+    with explained(config), contextlib.nullcontext() if source.on_hub else embedded.no_progress_bars():
         on_stage("loading the tokenizer")
-        tokenizer = AutoTokenizer.from_pretrained(source.place, **_origin(source))
-        _check_causal(source, config)
+        tokenizer = AutoTokenizer.from_pretrained(source.place, **origin(source))
+        read_config(source, config)
         on_stage("loading the weights")
         found: Any = AutoModelForCausalLM.from_pretrained(
-            source.place, output_loading_info=True, **_origin(source), **_format(source), **placing
+            source.place, output_loading_info=True, **origin(source), **_format(source), **placing
         )
     model, report = found
     if report.get("missing_keys"):
         raise ModelError(f"`{config.id}` lacks weights that a causal language model needs.", hint=ModelNotFoundError.hint)
-    _columns_first(model)
     return Loaded(model.eval(), tokenizer, source, source.known_revision or _commit(source))
-
-
-def _columns_first(model: Any) -> None:
-    """Lay the weights of fp32 linear layers on a CPU out column by column: the same numbers in another order of memory.
-
-    Decoding multiplies each weight by one vector. torch's product reads a row-major weight at half the speed at which it reads
-    a column-major one (measured: 15 against 25 GB/s), and products with many rows are as fast either way.
-    """
-    for module in model.modules():
-        if type(module) is not torch.nn.Linear or hasattr(module, "_hf_hook"):
-            continue  # quantized and offloaded layers keep their own layout
-        weight = module.weight
-        if weight.device.type == "cpu" and weight.dtype is torch.float32 and weight.stride(-1) == 1:
-            weight.data = weight.data.t().contiguous().t()
 
 
 def find_source(config: ModelConfig) -> Source:
@@ -140,25 +126,6 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "mps" else torch.float32
 
 
-@contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
-    """Turn what torch raises when a device or the machine is out of memory into `OutOfMemoryError`."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise OutOfMemoryError("The device ran out of memory.") from error
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    words = str(error).lower()
-    known = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(w in words for w in known)
-
-
 def _placing(config: ModelConfig) -> dict[str, Any]:
     """dtype, device map and quantization, as `from_pretrained` wants them."""
     device = choose_device(config.device)
@@ -188,25 +155,33 @@ def _bitsandbytes(kind: str, dtype: torch.dtype) -> Any:
     return settings(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
 
 
-def _origin(source: Source) -> dict[str, Any]:
-    origin: dict[str, Any] = {"trust_remote_code": False}
+def origin(source: Source) -> dict[str, Any]:
+    """Arguments with which every `from_pretrained` reads this source, and runs none of its code."""
+    where: dict[str, Any] = {"trust_remote_code": False}
     if source.revision:
-        origin["revision"] = source.revision
+        where["revision"] = source.revision
     if source.gguf:
-        origin["gguf_file"] = source.gguf
-    return origin
+        where["gguf_file"] = source.gguf
+    return where
 
 
 def _format(source: Source) -> dict[str, Any]:
     return embedded.dequantized() if source.gguf else {"use_safetensors": True}
 
 
-def _check_causal(source: Source, config: ModelConfig) -> None:
-    """Refuse encoders and classifiers, which transformers would load with a head of random numbers."""
-    facts = AutoConfig.from_pretrained(source.place, **_origin(source))
+def read_config(source: Source, config: ModelConfig) -> Any:
+    """The model's own config, which says what it is without its weights.
+
+    Encoders and classifiers are refused, which transformers would load with a head of random numbers.
+
+    Raises:
+        ModelError: it is not a causal language model.
+    """
+    facts = AutoConfig.from_pretrained(source.place, **origin(source))
     names = facts.architectures or []
     if facts.is_encoder_decoder or (names and all(_NOT_CAUSAL.search(name) for name in names)):
         raise ModelError(f"`{config.id}` is not a causal language model.", hint=ModelNotFoundError.hint)
+    return facts
 
 
 def _commit(source: Source) -> str | None:
@@ -221,7 +196,8 @@ def _commit(source: Source) -> str | None:
 
 
 @contextlib.contextmanager
-def _explained(config: ModelConfig) -> Iterator[None]:
+def explained(config: ModelConfig) -> Iterator[None]:
+    """Turn what transformers, the hub and torch raise while ``config`` is being read or loaded into the project's errors."""
     from safetensors import SafetensorError
 
     try:

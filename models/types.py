@@ -6,11 +6,11 @@ A frozen job goes in (`Job`), a frozen result comes out (`Answer`, `models.trace
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 if TYPE_CHECKING:
     from models.trace import Trace
@@ -36,6 +36,10 @@ class ModelConfig(BaseModel):
     )
     max_memory: dict[int | str, str] | None = Field(None, description="accelerate's limits, such as {0: 20GiB, cpu: 48GiB}")
     quantization: Quantization = Field("none", description="none, bnb-int8 or bnb-int4 (needs the `quant` extra)")
+    memory_limit: ByteSize | None = Field(
+        None, gt=0, description="most memory a second pass may take beside the model, such as 512MiB; by what is free when empty"
+    )
+    max_batch: int = Field(32, ge=1, le=256, description="how many answers are written at the same time; the others wait")
     cache_dir: str | None = Field(None, description="where the default model is kept; the user's cache folder when empty")
 
 
@@ -169,4 +173,28 @@ class Engine(Protocol):
         Raises:
             UnsupportedArchitectureError, TraceMismatchError, OutOfMemoryError.
         """
+        ...
+
+
+@runtime_checkable
+class BatchEngine(Engine, Protocol):
+    """An engine that has several answers under way at once and gives each its next token in turn."""
+
+    @property
+    def capacity(self) -> int:
+        """How many answers may be under way."""
+        ...
+
+    def begin(
+        self, job: Job, *, on_text: Callable[[str], None] | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> Any:
+        """Take a question in; returns a token for it. Raises what `answer` raises before its first token."""
+        ...
+
+    def step(self) -> Sequence[tuple[Any, Answer | BaseException]]:
+        """One token for every answer under way; returns those that ended, by their token of `begin`, with what came of them."""
+        ...
+
+    def traces(self, answers: Sequence[Answer], *, k: int = 10) -> Sequence[Trace | BaseException]:
+        """The second passes of several answers at once, or why one could not be."""
         ...

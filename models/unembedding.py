@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
+from models import packing
 from models.adapters import Parts, device_of
+from models.likeliest import likeliest
+from models.memory import chunk_bytes
 from models.trace import FloatArray, IntArray
 
-_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
-"""Budget of one chunk's fp32 logits. The sweep's own buffers hold one depth of a chunk and are made once."""
-
-_BLOCK = 128
-"""Tokens per block when the likeliest are looked for on a CPU: see `_likeliest`."""
+_CELLS_THAT_PAY = 300
+"""Cells from which on it pays to pack the caller's unembedding for one trace: packing costs as much as the plain product of 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def read(
     *,
     k: int,
     rows: int | None = None,
+    memory_limit: int | None = None,
     check_ids: Sequence[Sequence[int]] | None = None,
 ) -> Reading:
     """Every number of the trace.
@@ -52,15 +53,17 @@ def read(
         states: L+1 tensors (T, D), depths 0 to L; the last is normed already.
         answer_ids: (T,) the emitted tokens.
         k: candidates to keep.
-        rows: cells per chunk; from `_BYTES` when None.
+        rows: cells per chunk; by the memory when None.
+        memory_limit: bytes that all buffers together may take; by the device and what is free there when None.
         check_ids: (T, m) ids whose log-probabilities at depth L are wanted.
     """
     reader = _Reader(parts, states, answer_ids, k, check_ids)
     length = len(answer_ids)
-    budget = rows or reader.rows_in_budget()
+    budget = rows or reader.rows_in(chunk_bytes(reader.device, memory_limit))
     # Few positions and many depths a chunk, or the other way round, is the same to the head, which wants many rows at once. All
     # positions together let depth L be computed once for all; a quarter of the budget bounds what is kept of it.
     together = max(1, min(length, budget // 4 or 1))
+    reader.make_room(max(budget, together), together)
     for start in range(0, length, together):
         reader.read_positions(slice(start, min(start + together, length)), depths_at_once=max(1, budget // together))
     return reader.result()
@@ -80,7 +83,10 @@ class _Reader:
         self._parts = parts
         self._states = states
         device = device_of(parts.head) or states[-1].device
-        self._device = device
+        self.device = device
+        self._room: torch.Tensor | None = None  # (r, V) for the logits of a chunk
+        self._scratch: torch.Tensor | None = None  # (2, p, V)
+        self._packed = _packed_head(parts.head, device, len(states) * len(answer_ids))
         self._emitted = torch.tensor([int(i) for i in answer_ids], device=device)  # (T,)
         self._check_ids = None if check_ids is None else torch.tensor([list(row) for row in check_ids], device=device)  # (T, m)
         self._vocabulary = self._logits(states[-1][:1]).shape[-1]
@@ -94,27 +100,34 @@ class _Reader:
         self._kl = torch.empty(shape, device=device)
         self._checked: list[torch.Tensor] = []  # (p, m) each
 
-    def rows_in_budget(self) -> int:
-        return max(1, _BYTES.get(self._device.type, 64 << 20) // (4 * self._vocabulary))
+    def rows_in(self, size: int) -> int:
+        """Cells whose logits and the sweep's own rows, half as much again, take ``size`` bytes; the head's own dtype goes extra."""
+        own = 0 if self._parts_dtype() is torch.float32 else 2
+        return max(1, size // ((6 + own) * self._vocabulary))
+
+    def make_room(self, rows: int, positions: int) -> None:
+        """Buffers for chunks of ``rows`` cells and ``positions`` positions: touched once, used by every chunk."""
+        if self._packed is not None and self._packed.dtype is torch.float32:
+            self._room = torch.empty((rows, self._vocabulary), device=self.device)
+        self._scratch = torch.empty((2, positions, self._vocabulary), device=self.device)
 
     def read_positions(self, at: slice, *, depths_at_once: int) -> None:
         """Fill in all depths of the positions ``at``, depth L first: the others are compared with it."""
         last, count = len(self._states) - 1, at.stop - at.start
-        scratch = torch.empty((2, count, self._vocabulary), device=self._device)  # (2, p, V): one depth's rows stay in the cache
-        final = self._logits(self._states[last][at]).log_softmax(-1)  # (p, V)
+        assert self._scratch is not None
+        final_probs, scratch = self._scratch[:, :count]  # (p, V) each
+        final = self._logprobs(self._states[last][at])  # (p, V)
         if self._check_ids is not None:
             self._checked.append(final.gather(-1, self._check_ids[at]))
-        final_probs = final.exp()  # (p, V)
+        torch.exp(final, out=final_probs)
         final_entropy = -torch.linalg.vecdot(final_probs, final)  # (p,)
-        self._sweep(at, last, final, final_probs, final_entropy, scratch[1])
+        self._sweep(at, last, final, final_probs, final_entropy, scratch)
         self._kl[at, last] = 0.0
-        del final
         for depths in _slices(last, depths_at_once):
             state = torch.cat([self._normed(s[at]) for s in self._states[depths]])  # (q·p, D)
             logits = self._logits(state).view(-1, count, self._vocabulary)  # (q, p, V)
-            for depth, rows in enumerate(logits, start=depths.start):  # (p, V)
-                logprobs = torch.log_softmax(rows, -1, out=scratch[0])
-                self._sweep(at, depth, logprobs, final_probs, final_entropy, scratch[1])
+            for depth, rows in enumerate(logits, start=depths.start):  # (p, V), one depth's rows stay in the cache
+                self._sweep(at, depth, torch.log_softmax(rows, -1, out=rows), final_probs, final_entropy, scratch)
 
     def _sweep(
         self,
@@ -125,7 +138,7 @@ class _Reader:
         final_entropy: torch.Tensor,  # (p,)
         scratch: torch.Tensor,  # (p, V) overwritten
     ) -> None:
-        values, indices = _likeliest(logprobs, self._top_ids.shape[-1])  # (p, k)
+        values, indices = likeliest(logprobs, self._top_ids.shape[-1])  # (p, k)
         own = logprobs.gather(-1, self._emitted[at, None])  # (p, 1)
         self._top_ids[at, depth] = indices
         self._top_logprobs[at, depth] = values
@@ -138,12 +151,25 @@ class _Reader:
         """The final norm over states (p, D), its statistics taken anew."""
         device = device_of(self._parts.norm)
         normed: torch.Tensor = self._parts.norm(state if device is None else state.to(device))
-        return normed.to(self._device)
+        return normed.to(self.device)
 
     def _logits(self, normed: torch.Tensor) -> torch.Tensor:
-        """Head and what the model does after it: normed states (…, D) to fp32 logits (…, V)."""
-        logits: torch.Tensor = self._parts.finish(self._parts.head(normed.to(self._device)))
-        return logits.to(self._device).float()
+        """Head and what the model does after it: normed states (n, D) to fp32 logits (n, V), in the buffer where that can be."""
+        normed = normed.to(self.device)
+        if self._packed is None or self._room is None:
+            logits: torch.Tensor = (self._packed or self._parts.head)(normed)
+        else:
+            logits = self._room[: normed.shape[0]]
+            self._packed.into(normed, logits)
+        logits = self._parts.finish(logits)
+        return logits.to(self.device).float()
+
+    def _logprobs(self, normed: torch.Tensor) -> torch.Tensor:
+        logits = self._logits(normed)
+        return torch.log_softmax(logits, -1, out=logits)
+
+    def _parts_dtype(self) -> torch.dtype:
+        return self._states[-1].dtype
 
     def result(self) -> Reading:
         return Reading(
@@ -157,22 +183,12 @@ class _Reader:
         )
 
 
-def _likeliest(logprobs: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k likeliest of each row: (p, V) to values and ids, both (p, k), likeliest first.
-
-    On a CPU `torch.topk` copies and partly sorts each whole row. The k likeliest tokens lie in the k blocks with the highest
-    maxima, so one pass for the maxima and a search in k blocks give the same, equal values aside.
-    """
-    whole = logprobs.shape[-1] // _BLOCK
-    if logprobs.device.type != "cpu" or whole < 4 * k:
-        return tuple(logprobs.topk(k, dim=-1))  # type: ignore[return-value]
-    blocks = logprobs[:, : whole * _BLOCK].view(-1, whole, _BLOCK)  # (p, n, B)
-    best = blocks.amax(-1).topk(k, dim=-1).indices  # (p, k)
-    found = blocks.gather(1, best[:, :, None].expand(-1, -1, _BLOCK)).flatten(1)  # (p, k·B)
-    rest = logprobs[:, whole * _BLOCK :]  # (p, V mod B)
-    values, where = torch.cat([found, rest], dim=-1).topk(k, dim=-1)
-    inside = best.gather(-1, (where // _BLOCK).clamp_max(k - 1)) * _BLOCK + where % _BLOCK
-    return values, torch.where(where < k * _BLOCK, inside, where - k * _BLOCK + whole * _BLOCK)
+def _packed_head(head: Any, device: torch.device, cells: int) -> packing.PackedLinear | None:
+    """The unembedding as a packed layer: the model's own, or for many cells one made of the caller's plain fp32 layer."""
+    if isinstance(head, packing.PackedLinear):
+        return head
+    pays = device.type == "cpu" and cells >= _CELLS_THAT_PAY and packing.packable(head) and head.weight.dtype is torch.float32
+    return packing.PackedLinear(head, unembeds=True) if pays else None
 
 
 def _slices(end: int, step: int) -> Iterator[slice]:

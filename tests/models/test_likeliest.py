@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.unembedding import _likeliest
+from models.likeliest import likeliest
 
 
 @pytest.mark.parametrize("vocabulary", [128 * 64, 128 * 64 + 1, 128 * 64 + 127, 128 * 90, 5000, 100, 17])
@@ -14,7 +14,7 @@ def test_the_likeliest_are_those_of_topk(vocabulary: int, k: int) -> None:
     rows = torch.randn(6, vocabulary, generator=torch.Generator().manual_seed(vocabulary)).log_softmax(-1)
     rows[0, -k:] = rows[0].max() + torch.arange(1, k + 1)  # the best of a row may all stand in the rest behind the blocks
     rows[1, :k] = rows[1].max() + torch.arange(1, k + 1)
-    values, ids = _likeliest(rows, k)
+    values, ids = likeliest(rows, k)
     expected = rows.topk(k, dim=-1)
     assert torch.equal(values, expected.values)
     assert torch.equal(ids, expected.indices)
@@ -22,6 +22,6 @@ def test_the_likeliest_are_those_of_topk(vocabulary: int, k: int) -> None:
 
 def test_equal_values_are_each_given_once() -> None:
     rows = torch.zeros(2, 128 * 64)
-    values, ids = _likeliest(rows, 8)
+    values, ids = likeliest(rows, 8)
     assert values.eq(0).all()
     assert all(len(set(row.tolist())) == 8 for row in ids)

@@ -1,0 +1,92 @@
+"""A key-value cache for sequences of different lengths that come and go: one batch, padded on the left.
+
+transformers' own dynamic cache copies everything it holds at each token. This one keeps room to grow, gives views, and can take
+sequences in and let them go between two tokens. Layers with a sliding window keep everything too; the mask cuts the window, so
+that sequences of different lengths stay aligned. Knows tensors; knows no tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+_ROOM = 64
+"""Positions of room beyond what is asked for, so that a copy is made seldom."""
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc,unused-ignore]
+    """Keys and values (B, H, S, D) of one layer, in buffers with room for more positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any) -> Any:
+        """Append (B, H, n, D) and return all keys and values."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
+        length, new = self.keys.shape[2], key_states.shape[2]
+        if self._room is None or self._room[0].shape[2] < length + new:
+            room = length + new + max(_ROOM, length // 2)
+            self._room = (_copied(self.keys, room), _copied(self.values, room))
+        keys, values = self._room
+        keys[:, :, length : length + new] = key_states
+        values[:, :, length : length + new] = value_states
+        self.keys, self.values = keys[:, :, : length + new], values[:, :, : length + new]
+        return self.keys, self.values
+
+    def keep(self, rows: Sequence[int], trim: int) -> None:
+        """Let all sequences but ``rows`` go, and the first ``trim`` positions, which are padding in all that stay."""
+        if self.is_initialized:
+            index = torch.tensor(rows, device=self.keys.device)
+            self._hold(self.keys[:, :, trim:].index_select(0, index), self.values[:, :, trim:].index_select(0, index))
+
+    def join(self, other: GrowingLayer) -> None:
+        """Take the sequences of ``other`` in, the shorter ones padded on the left with zeros."""
+        if not self.is_initialized or not other.is_initialized:
+            return  # a layer that shares the keys of another one holds none of its own
+        room = max(self.keys.shape[2], other.keys.shape[2]) + _ROOM
+        pairs = ((self.keys, other.keys), (self.values, other.values))
+        joined = tuple(_joined(mine, theirs, room) for mine, theirs in pairs)
+        self._room = (joined[0], joined[1])
+        self.keys, self.values = (room_of[:, :, : room - _ROOM] for room_of in self._room)
+
+    def _hold(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        self._room, self.keys, self.values = None, keys, values
+
+
+class GrowingCache(Cache):  # type: ignore[misc,unused-ignore]
+    """`GrowingLayer`s for all layers of a model."""
+
+    def __init__(self) -> None:
+        super().__init__(layer_class_to_replicate=GrowingLayer)
+
+    def keep(self, rows: Sequence[int], trim: int = 0) -> None:
+        """`GrowingLayer.keep` in all layers."""
+        for layer in self.layers:
+            layer.keep(rows, trim)
+
+    def join(self, other: GrowingCache) -> None:
+        """`GrowingLayer.join` in all layers."""
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            mine.join(theirs)
+
+
+def _copied(held: torch.Tensor, room: int) -> torch.Tensor:
+    fresh = held.new_empty(*held.shape[:2], room, held.shape[3])
+    fresh[:, :, : held.shape[2]] = held
+    return fresh
+
+
+def _joined(mine: torch.Tensor, theirs: torch.Tensor, room: int) -> torch.Tensor:
+    """Both (B, H, S, D) in one buffer of ``room`` positions, the last held one of each at ``room - _ROOM``."""
+    end = room - _ROOM
+    both = mine.new_zeros(mine.shape[0] + theirs.shape[0], mine.shape[1], room, mine.shape[3])
+    both[: mine.shape[0], :, end - mine.shape[2] : end] = mine
+    both[mine.shape[0] :, :, end - theirs.shape[2] : end] = theirs
+    return both

@@ -17,7 +17,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-model_cli = typer.Typer(help="The default model's weights.", no_args_is_help=True)
+model_cli = typer.Typer(help="The default model's weights, and what any other model would need.", no_args_is_help=True)
 cli.add_typer(model_cli, name="model")
 
 ConfigOption = Annotated[
@@ -124,6 +124,22 @@ def model_path(config: ConfigOption = None) -> None:
     from bot.cli.weights import folder
 
     typer.echo(folder(_config(config)))
+
+
+@model_cli.command("info")
+def model_info(
+    model_id: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="A Hugging Face id, a folder, a .gguf file or `default`; the config's when empty."),
+    ] = None,
+    config: ConfigOption = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a Hugging Face id.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Say what a model needs and can do here, from its config alone: no weights are downloaded or loaded."""
+    from bot.cli.weights import info
+
+    info(_config(config), model_id, revision=revision, as_json=as_json)
 
 
 def _config(path: Path | None) -> Config:

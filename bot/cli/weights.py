@@ -1,15 +1,23 @@
-"""``forwardpass model …``: fetching and finding the default model's weights."""
+"""``forwardpass model …``: fetching and finding the default model's weights, and what any model would need."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
+from bot import log as logs
 from bot.config import Config
 from models import embedded
+
+if TYPE_CHECKING:
+    from models.outlook import Outlook
 
 
 def folder(config: Config) -> Path:
@@ -39,6 +47,99 @@ def pull(config: Config, *, force: bool = False) -> None:
 
         path = embedded.pull(_cache(config), progress=show, force=force)
     console.print(f"[green]✓[/] The default model is ready in {path}", highlight=False, soft_wrap=True)
+
+
+def info(config: Config, model_id: str | None = None, *, revision: str | None = None, as_json: bool = False) -> None:
+    """Print what a model needs and can do here, from its config alone.
+
+    Raises:
+        ForwardPassError: there is no such model, it is not causal, or it needs code of its own.
+    """
+    from models.outlook import look
+
+    logs.setup(config.log.model_copy(update={"level": "ERROR"}))
+    wanted = config.model
+    if model_id is not None and model_id != wanted.id:
+        wanted = wanted.model_copy(
+            update={"id": model_id, "revision": None}
+        )  # the config's revision is that of the config's model
+    if revision is not None:
+        wanted = wanted.model_copy(update={"revision": revision})
+    with Console(stderr=True).status("reading the config"):
+        found = look(wanted)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(found), ensure_ascii=False))  # noqa: T201
+    else:
+        _show(found)
+
+
+def _show(found: Outlook) -> None:
+    console = Console(highlight=False)
+    console.print(
+        Text.assemble((found.name, "bold"), (f"   {found.source}" + (f" · {found.revision}" if found.revision else ""), "dim"))
+    )
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for label, value in (*_what(found), *_memory(found), *_here(found)):
+        table.add_row(label, value)
+    console.print(table)
+    for note in found.notes:
+        console.print(Text(f"! {note}", style="yellow"))
+
+
+def _what(found: Outlook) -> list[tuple[str, Text]]:
+    counts = ((found.parameters, "parameters", _count), (found.layers, "layers", _exact), (found.width, "wide", _exact))
+    sizes = " · ".join(f"{write(number)} {unit}" for number, unit, write in counts if number is not None)
+    reach = ((found.vocabulary, "tokens in the vocabulary"), (found.context, "in the context"))
+    return [
+        ("architecture", Text(f"{found.architecture} ({found.model_type})")),
+        ("size", Text(sizes)),
+        ("tokens", Text(" · ".join(f"{number:,} {unit}" for number, unit in reach if number is not None))),
+        ("chat", _yes_or(found.chat)),
+        ("inner voice", _yes_or(found.inner_voice)),
+    ]
+
+
+def _memory(found: Outlook) -> list[tuple[str, Text]]:
+    from models.placing import gigabytes
+
+    rows = []
+    for number, (name, size) in enumerate(found.weights.items()):
+        rows.append(("weights" if not number else "", Text(f"{gigabytes(size):>7}  {name}")))
+    others = (
+        ("download", found.download, "files of weights"),
+        ("conversation", found.cache, "for each 1,000 tokens (keys and values)"),
+        ("second pass", found.second_pass, "at most, about, while an inner voice is read"),
+    )
+    return rows + [(label, Text(f"{gigabytes(size):>7}  {words}")) for label, size, words in others if size is not None]
+
+
+def _here(found: Outlook) -> list[tuple[str, Text]]:
+    from models.placing import gigabytes
+
+    if found.placement is None or found.configured is None:
+        return []
+    how = found.dtype if found.quantization == "none" else f"{found.quantization}, the rest in {found.dtype}"
+    mark, style = ("✓", "green") if found.placement.fits else ("✗", "red")
+    free = ", ".join(f"{p.device} {gigabytes(p.free)}" for p in found.placement.places if p.free is not None)
+    return [
+        ("here", Text.assemble((mark, style), f" {found.placement.words}")),
+        ("", Text(f"{gigabytes(found.configured)} of weights in {how}" + (f"; free: {free}" if free else ""), style="dim")),
+    ]
+
+
+def _yes_or(reason: str | None) -> Text:
+    return Text.assemble(("✓", "green"), " yes") if reason is None else Text.assemble(("–", "yellow"), f" {reason}")
+
+
+def _exact(number: int) -> str:
+    return f"{number:,}"
+
+
+def _count(number: int) -> str:
+    """Parameters as models are named: 135 M, 8.2 B."""
+    return f"{number / 1e6:.0f} M" if number < 1e9 else f"{number / 1e9:.1f} B"
 
 
 class _Bytes(DownloadColumn):

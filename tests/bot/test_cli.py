@@ -284,7 +284,8 @@ def test_a_wrong_call_says_how_it_is_called(run: Run, arguments: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("ask",), ("chat",), ("run",), ("demo",), ("model", "pull"), ("check-config",), ("invite",)]
+    "command",
+    [(), ("ask",), ("chat",), ("run",), ("demo",), ("model", "pull"), ("model", "info"), ("check-config",), ("invite",)],
 )
 def test_each_command_has_help(run: Run, command: tuple[str, ...]) -> None:
     code, out, _ = run(*command, "--help")

@@ -1,0 +1,82 @@
+"""``forwardpass model info``: what it prints, and one sentence for whatever cannot be looked at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot import __main__ as front_door
+from tests.models import tiny
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "tiny-model"
+    tiny.model().save_pretrained(place)
+    tiny.tokenizer().save_pretrained(place)
+    return place
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("FORWARDPASS_MODEL__DEVICE", "cpu")
+    monkeypatch.setattr(sys, "argv", ["forwardpass", "model", "info", *arguments])
+    code = 0
+    try:
+        front_door.main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_what_it_prints(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(folder.parent)
+    code, out, _ = run(monkeypatch, capsys, str(folder))
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "tiny-model folder"
+    assert "architecture LlamaForCausalLM (llama)" in lines
+    assert "tokens 259 tokens in the vocabulary · 1,024 in the context" in lines
+    assert "chat ✓ yes" in lines
+    assert "inner voice ✓ yes" in lines
+    assert "here ✓ all on cpu" in lines
+    for word in ("float32", "bfloat16", "int8", "int4", "conversation", "second pass", "free: cpu"):
+        assert word in out
+
+
+def test_as_one_json_object(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("FORWARDPASS_MODEL__ID", str(folder))
+    code, out, _ = run(monkeypatch, capsys, "--json")
+    assert (code, out.count("\n")) == (0, 1)
+    shown = json.loads(out)
+    assert (shown["architecture"], shown["layers"], shown["inner_voice"], shown["chat"]) == ("LlamaForCausalLM", 4, None, None)
+    assert shown["placement"]["fits"] is True
+    assert shown["weights"].keys() == {"float32", "bfloat16", "int8", "int4"}
+
+
+def test_the_revision_of_the_config_is_not_that_of_another_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from models import outlook
+
+    asked = []
+    plain = outlook.look
+    monkeypatch.setattr(outlook, "look", lambda config: (asked.append(config), plain(config))[1])
+    monkeypatch.setenv("FORWARDPASS_MODEL__ID", "someone/else")
+    monkeypatch.setenv("FORWARDPASS_MODEL__REVISION", "abc")
+    assert run(monkeypatch, capsys, str(folder))[0] == 0
+    assert run(monkeypatch, capsys, str(folder), "--revision", "v2")[0] == 0
+    assert [config.revision for config in asked] == [None, "v2"]
+
+
+def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    for how in ((), ("--json",)):
+        code, out, err = run(monkeypatch, capsys, "./nothing", *how)
+        assert (code, out) == (1, "")
+        assert "no file or folder" in " ".join(err.split())

@@ -85,7 +85,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
     async with Database.open(config.storage.resolved_url()) as database:
         runs = RunStore(database, keep_days=config.storage.keep_days)
         tasks.spawn(_purge(runs), "purge expired runs")
-        line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user)
+        line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
         asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
         voices = VoiceService(runs=runs, model=model, top_k=config.lens.top_k)
         app = App(config, model, asks, voices, CommandSyncStore(database), tasks)

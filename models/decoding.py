@@ -8,6 +8,7 @@ questions and no prompts' text.
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -26,9 +27,13 @@ from models.sampling import Sampler, draw
 from models.tokens import Detokenizer
 from models.types import FinalTop, Finish, Sampling, Style
 
+_MOST = 1 << 20
 _PIECE = 512
 """Prompt tokens read between two tokens of the answers under way: what they wait for a newcomer stays below half a second on a
 CPU, and a product over so many rows is as fast as it gets."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,8 @@ class Decoder:
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._waiting: list[_Batch] = []
         self._live: list[_Batch] = []
+        self._ended: list[Course] = []
+        self._most = _MOST  # courses in one pass; less after a pass that found too little memory
 
     @property
     def underway(self) -> int:
@@ -147,23 +154,26 @@ class Decoder:
         """One token for every course under way, and a piece of a newcomer's prompt; returns those that ended."""
         for course in self._courses():
             course.check()
-        ended = self._clear()
+        self._clear()
         for batch in list(self._live):
             self._run(batch, [[course.ids[-1]] for course in batch.courses])
         self._read_a_piece()
-        return [*ended, *self._clear()]
+        self._clear()
+        if not self.underway:
+            self._most = _MOST
+        ended, self._ended = self._ended, []
+        return ended
 
     def _courses(self) -> list[Course]:
         return [course for batch in (*self._waiting, *self._live) for course in batch.courses]
 
-    def _clear(self) -> list[Course]:
+    def _clear(self) -> None:
         """Let those that are done leave."""
-        ended = [course for course in self._courses() if course.done]
+        self._ended += [course for course in self._courses() if course.done]
         for group in (self._waiting, self._live):
             for batch in group:
                 batch.drop_done()
             group[:] = [batch for batch in group if batch.courses]
-        return ended
 
     def _read_a_piece(self) -> None:
         """Read on in the prompts of the first newcomers; those that are through with it join the others."""
@@ -179,8 +189,10 @@ class Decoder:
         if batch not in self._waiting:  # it failed
             return
         self._waiting.remove(batch)
-        if self._together and self._live:
-            self._live[0].join(batch)
+        size = len(batch.courses)
+        roomy = next((live for live in self._live if len(live.courses) + size <= self._most), None) if self._together else None
+        if roomy is not None:
+            roomy.join(batch)
         else:
             self._live.append(batch)
 
@@ -192,7 +204,7 @@ class Decoder:
         width, count = len(first.courses[0].tokens), 1
         for batch in self._waiting[1:]:
             wider = max(width, len(batch.courses[0].tokens))
-            if batch.cache is not None or wider * (count + 1) > _PIECE:
+            if batch.cache is not None or wider * (count + 1) > _PIECE or count == self._most:
                 break
             width, count = wider, count + 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
@@ -209,20 +221,23 @@ class Decoder:
         except OutOfMemoryError as error:
             self._shrink(batch, error)
         except Exception as error:  # noqa: BLE001  whatever it is, it belongs to those who asked
-            for course in batch.courses:
-                course.error = course.error or error
-            self._forget(batch)
+            self._fail(batch, error)
 
     def _shrink(self, batch: _Batch, error: OutOfMemoryError) -> None:
-        """Begin the courses of a batch anew in two halves, one after the other; one that is alone has to end."""
-        self._forget(batch)
+        """Begin the courses of a batch anew, fewer at a time, from the tokens that they have; one that is alone has to end."""
         if len(batch.courses) == 1:
-            batch.courses[0].error = error
-            self._waiting.insert(0, _Batch(batch.courses, None, [0]))  # to be cleared as done
+            self._fail(batch, error)
             return
-        half = len(batch.courses) // 2
-        self._waiting = [_Batch([c], None, [0]) for c in batch.courses[:half]] + self._waiting
-        self._waiting += [_Batch([c], None, [0]) for c in batch.courses[half:]]
+        self._forget(batch)
+        self._most = len(batch.courses) // 2
+        log.warning("out of memory with %d answers in one pass; going on with %d at once", len(batch.courses), self._most)
+        self._waiting = [*(_Batch([course], None, [0]) for course in batch.courses), *self._waiting]
+
+    def _fail(self, batch: _Batch, error: Exception) -> None:
+        for course in batch.courses:
+            course.error = error
+        self._ended += batch.courses
+        self._forget(batch)
 
     def _forget(self, batch: _Batch) -> None:
         for group in (self._waiting, self._live):

@@ -161,8 +161,7 @@ class TorchEngine:
     def _result(self, course: Course) -> Answer | BaseException:
         decoded, prompt = course.decoded, course.prompt
         if decoded is None:
-            assert course.error is not None
-            return course.error
+            return course.error or RuntimeError("an answer ended without an end")
         if decoded.states is not None:
             self._held.put(prompt.ids, decoded.ids, decoded.states)
         return Answer(

@@ -18,11 +18,14 @@ _ROOM = 64
 """Positions of room beyond what is asked for, so that a copy is made seldom."""
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc,unused-ignore]
+class GrowingLayer(DynamicLayer):  # type: ignore[misc,no-untyped-call,unused-ignore]
     """Keys and values (B, H, S, D) of one layer, in buffers with room for more positions."""
 
+    keys: torch.Tensor  # both are set with the first update
+    values: torch.Tensor
+
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self._room: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any) -> Any:
@@ -62,6 +65,8 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc,unused-ignore]
 
 class GrowingCache(Cache):  # type: ignore[misc,unused-ignore]
     """`GrowingLayer`s for all layers of a model."""
+
+    layers: list[GrowingLayer]  # type: ignore[assignment]
 
     def __init__(self) -> None:
         super().__init__(layer_class_to_replicate=GrowingLayer)

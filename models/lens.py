@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Passage:
     final_top: FinalTop | None = field(default=None, repr=False)
     states: Sequence[torch.Tensor] | None = field(default=None, repr=False)
     """What the answer pass itself held where it predicted each token: L+1 tensors (T, D), the last normed by the model. With them
-    no forward pass is needed, and what is read is what really answered; they are only taken with ``final_top`` to hold them to."""
+    no forward pass is needed, and what is read is what really answered; they need a ``final_top`` to be held against."""
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -156,8 +156,8 @@ def traces(
 
 def _part(reading: Reading, at: slice) -> Reading:
     """The positions ``at`` of a reading of several answers."""
-    values = {f.name: getattr(reading, f.name) for f in fields(reading)}
-    return Reading(**{name: None if value is None else value[at] for name, value in values.items()})
+    cut: dict[str, Any] = {f.name: value[at] for f in fields(reading) if (value := getattr(reading, f.name)) is not None}
+    return replace(reading, **cut)
 
 
 def versions() -> dict[str, str]:

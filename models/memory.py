@@ -27,7 +27,7 @@ def chunk_bytes(device: torch.device, limit: int | None = None) -> int:
         limit: the user's own limit in bytes.
     """
     usual = _USUAL.get(device.type, _USUAL["cpu"])
-    return max(_LEAST, min(usual, free_bytes(device) // _SHARE, limit if limit is not None else usual))
+    return min(max(_LEAST, min(usual, free_bytes(device) // _SHARE)), limit if limit is not None else usual)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -1,8 +1,8 @@
 """Linear layers for a CPU through oneDNN, their weights laid out once the way its kernels read them.
 
-torch's own fp32 products go to MKL, which leaves half of some processors unused: on an AMD EPYC of 2024 it computes with half of the
-vector width, and its matrix-vector product reads a third of what the memory gives. The oneDNN that torch carries does neither, but
-torch uses it for fp32 only in compiled graphs; the operators here are those that its compiler emits when it freezes a model.
+torch's own fp32 products go to MKL, which leaves half of some processors unused: on an AMD EPYC of 2024 it computes with half of
+the vector width, and its matrix-vector product reads a third of what the memory gives. torch's own oneDNN does neither,
+but torch uses it for fp32 only in compiled graphs; the operators here are those that its compiler emits when it freezes a model.
 The numbers stay fp32 products and sums. Knows linear layers; knows nothing of models or lenses.
 """
 
@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 _K = 192
-"""Inputs that one product of an unembedding sums up. MKL sums in blocks of this size, and so an unembedding in these blocks gives
-the very bits of a plain `torch.nn.functional.linear`; one sum over all inputs is off by up to three times as much from the truth."""
+"""Inputs that one product of an unembedding sums up. MKL sums in blocks of this size, and so an unembedding in these blocks
+gives the very bits of a plain `torch.nn.functional.linear`; one sum over all inputs is up to three times as far off."""
 
 _TILE = 8192
 """Rows of an unembedding's weight per product: what 128 states give with them stays in a processor's cache between the sums."""
@@ -42,7 +42,7 @@ def available() -> bool:
 
 
 def packable(module: nn.Module) -> bool:
-    """Whether ``module`` is a plain linear layer that lies on a CPU: no subclass (quantized), nothing hooked onto it (offloaded)."""
+    """Whether ``module`` is a plain linear layer on a CPU: no subclass (quantized), nothing hooked onto it (offloaded)."""
     if type(module) is not nn.Linear or hasattr(module, "_hf_hook") or module._forward_hooks or module._forward_pre_hooks:
         return False
     weight = module.weight
@@ -115,7 +115,7 @@ Tile = tuple[slice, list[tuple[slice, torch.Tensor]]]
 
 
 def _parts(weight: torch.Tensor) -> Iterator[Tile]:
-    """Tiles of rows, each in blocks of columns. bfloat16 is not split by columns: its sums would be rounded between the blocks."""
+    """Tiles of rows, each in blocks of columns. bfloat16 keeps its columns together: sums would be rounded between the blocks."""
     step = _K if weight.dtype is torch.float32 else weight.shape[1]
     for top in range(0, weight.shape[0], _TILE):
         rows = slice(top, min(top + _TILE, weight.shape[0]))

@@ -1,91 +1,35 @@
-"""One device thread for one engine, fed by a bounded heap: answers go before traces, first come first served inside each.
+"""One device thread for one engine, fed by a bounded heap: answers before monologues, monologues before dumps.
 
 Model code blocks for seconds, so it never runs on the event loop: coroutines await here, and everything of the engine (its
-loading included) happens in the thread. Knows asyncio and `models.types`; knows no torch, no Discord and no fairness between
-users, which is the bot's queue.
+loading included) happens in the thread. An engine that can have several answers under way gets all that wait, up to its capacity,
+and new ones between two tokens; second passes run when no answer is under way, or when they have waited long enough, several in
+one. Knows asyncio and `models.types`; knows no torch, no Discord and no fairness between users, which is the bot's queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
-from enum import IntEnum
-from typing import Any, Generic, TypeVar
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from models.errors import AnswerCancelledError, ModelError, ModelLoadingError
 from models.trace import Trace
-from models.types import Answer, Engine, Job
+from models.types import Answer, BatchEngine, Engine, Job
+from models.work import AnswerWork, LatestText, Priority, Stop, TraceWork, Work
 
 T = TypeVar("T")
-Stop = Callable[[], bool]
 
 
-class _Priority(IntEnum):
-    """Smaller goes first."""
+_PATIENCE = 3.0
+"""Seconds after which a second pass goes between two tokens of the answers under way, so that a busy server still has its
+monologues; everyone's text then stands still for that one pass."""
 
-    LOAD = 0
-    ANSWER = 1
-    TRACE = 2
-
-
-class _Work(Generic[T]):
-    """One call that waits for the device, and the future of who waits for it."""
-
-    def __init__(self, rank: tuple[int, int], call: Callable[[Stop], T]) -> None:
-        self.rank = rank
-        self.call = call
-        self.stop = threading.Event()
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[T] = self.loop.create_future()
-
-    def __lt__(self, other: _Work[Any]) -> bool:
-        return self.rank < other.rank
-
-    def run(self) -> None:
-        """In the device thread: do the work and hand over what came of it, the exception included."""
-        try:
-            result = self.call(self.stop.is_set)
-        except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to the awaiter
-            self.fail(error)
-        else:
-            self._post(lambda: None if self.future.done() else self.future.set_result(result))
-
-    def fail(self, error: BaseException) -> None:
-        """From any thread: the awaiter gets this error."""
-        self._post(lambda: None if self.future.done() else self.future.set_exception(error))
-
-    def _post(self, settle: Callable[[], object]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(settle)
-
-
-class _LatestText:
-    """Carries streamed text to the event loop; the latest wins, and at most one delivery is under way."""
-
-    def __init__(self, deliver: Callable[[str], None]) -> None:
-        self._deliver = deliver
-        self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._text: str | None = None
-        self.closed = False
-
-    def put(self, text: str) -> None:
-        """In the device thread: this is the text now."""
-        with self._lock:
-            waiting, self._text = self._text is not None, text
-        if not waiting:
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._take)
-
-    def _take(self) -> None:
-        with self._lock:
-            text, self._text = self._text, None
-        if text is not None and not self.closed:
-            self._deliver(text)
+_TOGETHER = 8
+"""Second passes read in one sweep at most: more wait longer for each other than they gain."""
 
 
 class Scheduler:
@@ -99,10 +43,10 @@ class Scheduler:
     def __init__(self, engine: Engine | None = None, *, limit: int = 64) -> None:
         self._engine = engine
         self._limit = limit
-        self._heap: list[_Work[Any]] = []
+        self._heap: list[Work[Any]] = []
         self._order = itertools.count()
         self._wake = threading.Condition()
-        self._running: _Work[Any] | None = None
+        self._running: list[Work[Any]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -117,7 +61,7 @@ class Scheduler:
         """
         scheduler = cls(limit=limit)
         try:
-            scheduler._engine = await scheduler._submit(_Priority.LOAD, lambda _stop: factory())
+            scheduler._engine = await scheduler._submit(Priority.LOAD, lambda _stop: factory())
         except asyncio.CancelledError:
             scheduler._close()
             raise
@@ -160,25 +104,30 @@ class Scheduler:
             ForwardPassError: as `Engine.answer`; ModelError when too many wait.
         """
         engine = self.engine
-        stream = _LatestText(on_text) if on_text else None
+        stream = LatestText(on_text) if on_text else None
 
-        def call(stop: Stop) -> Answer:
-            return engine.answer(
-                job,
-                on_text=stream.put if stream else None,
-                cancelled=lambda: stop() or (cancelled is not None and cancelled()),
-            )
+        def options(stop: Stop) -> dict[str, Any]:
+            return {
+                "on_text": stream.put if stream else None,
+                "cancelled": lambda: stop() or (cancelled is not None and cancelled()),
+            }
 
         try:
-            return await self._submit(_Priority.ANSWER, call)
+            return await self._await(AnswerWork(self._rank(Priority.ANSWER), engine, job, options))
         finally:
             if stream:
                 stream.closed = True
 
-    async def trace(self, answer: Answer, *, k: int = 10) -> Trace:
-        """The second pass, as `Engine.trace`. It waits behind every answer, and once running it is not interrupted."""
-        engine = self.engine
-        return await self._submit(_Priority.TRACE, lambda _stop: engine.trace(answer, k=k))
+    async def trace(self, answer: Answer, *, k: int = 10, for_dump: bool = False) -> Trace:
+        """The second pass, as `Engine.trace`. Once running it is not interrupted.
+
+        Args:
+            answer: of this engine's model.
+            k: candidates to keep.
+            for_dump: it may wait behind those that somebody wants to read now.
+        """
+        rank = self._rank(Priority.DUMP if for_dump else Priority.TRACE)
+        return await self._await(TraceWork(rank, self.engine, answer, k))
 
     async def aclose(self) -> None:
         """Stop what runs (between two tokens), refuse what waits, and join the thread. May be called twice."""
@@ -190,14 +139,19 @@ class Scheduler:
         with self._wake:
             self._closed = True
             waiting, self._heap = self._heap, []
-            if self._running:
-                self._running.stop.set()
+            for work in self._running:
+                work.stop.set()
             self._wake.notify_all()
         for work in waiting:
             work.fail(AnswerCancelledError("The bot is shutting down."))
 
-    async def _submit(self, priority: _Priority, call: Callable[[Stop], T]) -> T:
-        work = _Work((priority, next(self._order)), call)
+    async def _submit(self, priority: Priority, call: Callable[[Stop], T]) -> T:
+        return await self._await(Work(self._rank(priority), call))
+
+    def _rank(self, priority: Priority) -> tuple[int, int]:
+        return (priority, next(self._order))
+
+    async def _await(self, work: Work[T]) -> T:
         self._enqueue(work)
         try:
             return await work.future
@@ -205,7 +159,7 @@ class Scheduler:
             self._withdraw(work)
             raise
 
-    def _enqueue(self, work: _Work[Any]) -> None:
+    def _enqueue(self, work: Work[Any]) -> None:
         with self._wake:
             if self._closed:
                 raise AnswerCancelledError("The bot is shutting down.")
@@ -217,23 +171,84 @@ class Scheduler:
                 self._thread.start()
             self._wake.notify()
 
-    def _withdraw(self, work: _Work[Any]) -> None:
+    def _withdraw(self, work: Work[Any]) -> None:
         work.stop.set()
         with self._wake:
             if work in self._heap:
-                self._heap.remove(work)
-                heapq.heapify(self._heap)
+                self._take_out(work)
 
     def _work(self) -> None:
         """The device thread."""
+        underway: dict[Any, AnswerWork] = {}
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._heap or self._closed)
-                if self._closed:
+                self._wake.wait_for(lambda: self._heap or self._closed or underway)
+                if self._closed and not underway:
                     return
-                self._running = heapq.heappop(self._heap)
-            self._running.run()
-            self._running = None  # drops the result too: the awaiter is its only owner
+                begins, blocks = self._next(underway)
+                self._running = [*underway.values(), *begins, *blocks]
+            if blocks:
+                self._run_now(blocks)
+            for work in begins:
+                try:
+                    underway[work.begin(self.engine)] = work  # type: ignore[arg-type]
+                except BaseException as error:  # noqa: BLE001  it belongs to the awaiter
+                    work.fail(error)
+            if underway:
+                self._step(underway)
+            self._running = [*underway.values()]  # drops the results too: the awaiters are their only owners
+
+    def _next(self, underway: dict[Any, AnswerWork]) -> tuple[list[AnswerWork], list[Work[Any]]]:
+        """What to take up now, with the lock held: answers that begin beside those under way, and work that blocks."""
+        begins: list[AnswerWork] = []
+        engine = self._engine
+        if self._closed:
+            return begins, []
+        if isinstance(engine, BatchEngine):
+            while self._heap and isinstance(self._heap[0], AnswerWork) and len(underway) + len(begins) < engine.capacity:
+                begins.append(heapq.heappop(self._heap))  # type: ignore[arg-type]
+        if not (begins or underway):
+            return begins, self._together(heapq.heappop(self._heap)) if self._heap else []
+        late = [w for w in self._heap if isinstance(w, TraceWork) and time.monotonic() - w.since > _PATIENCE]
+        if not late:
+            return begins, []
+        first = min(late)
+        self._take_out(first)
+        return begins, self._together(first)
+
+    def _together(self, work: Work[Any]) -> list[Work[Any]]:
+        """``work``, and the second passes that can run with it."""
+        if not isinstance(work, TraceWork) or not isinstance(self._engine, BatchEngine):
+            return [work]
+        others = [w for w in sorted(self._heap) if isinstance(w, TraceWork) and (w.k, w.rank[0]) == (work.k, work.rank[0])]
+        for other in others[: _TOGETHER - 1]:
+            self._take_out(other)
+        return [work, *others[: _TOGETHER - 1]]
+
+    def _take_out(self, work: Work[Any]) -> None:
+        self._heap.remove(work)
+        heapq.heapify(self._heap)
+
+    def _run_now(self, works: Sequence[Work[Any]]) -> None:
+        if len(works) == 1:
+            works[0].run()
+            return
+        traces: list[TraceWork] = [work for work in works if isinstance(work, TraceWork)]
+        try:
+            results = self.engine.traces([work.answer for work in traces], k=traces[0].k)  # type: ignore[attr-defined]
+        except BaseException as error:  # noqa: BLE001  it belongs to the awaiters
+            results = [error] * len(traces)
+        for work, result in zip(traces, results, strict=True):
+            work.settle(result)
+
+    def _step(self, underway: dict[Any, AnswerWork]) -> None:
+        """One token for everyone under way."""
+        try:
+            ended = self.engine.step()  # type: ignore[attr-defined]
+        except BaseException as error:  # noqa: BLE001  a defect of the engine: nobody shall wait for ever
+            ended = [(token, error) for token in underway]
+        for token, result in ended:
+            underway.pop(token).settle(result)
 
 
 async def _join(thread: threading.Thread) -> None:

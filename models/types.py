@@ -37,7 +37,10 @@ class ModelConfig(BaseModel):
     max_memory: dict[int | str, str] | None = Field(None, description="accelerate's limits, such as {0: 20GiB, cpu: 48GiB}")
     quantization: Quantization = Field("none", description="none, bnb-int8 or bnb-int4 (needs the `quant` extra)")
     memory_limit: ByteSize | None = Field(
-        None, gt=0, description="most memory a second pass may take beside the model, such as 512MiB; by what is free when empty"
+        None,
+        gt=0,
+        description="most memory that a second pass may take for its chunks; by what is free when empty",
+        json_schema_extra={"allowed": "a size such as 512MiB, or empty"},
     )
     max_batch: int = Field(32, ge=1, le=256, description="how many answers are written at the same time; the others wait")
     cache_dir: str | None = Field(None, description="where the default model is kept; the user's cache folder when empty")

@@ -20,7 +20,7 @@ from models.memory import chunk_bytes
 from models.trace import FloatArray, IntArray
 
 _CELLS_THAT_PAY = 300
-"""Cells from which on it pays to pack the caller's unembedding for one trace: packing costs as much as the plain product of 200."""
+"""Cells from which on it pays to pack a caller's unembedding for one trace: packing costs what the plain product of 200 costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class _Reader:
         device = device_of(parts.head) or states[-1].device
         self.device = device
         self._room: torch.Tensor | None = None  # (r, V) for the logits of a chunk
-        self._scratch: torch.Tensor | None = None  # (2, p, V)
+        self._scratch = torch.empty((2, 0, 0), device=device)  # (2, p, V)
         self._packed = _packed_head(parts.head, device, len(states) * len(answer_ids))
         self._emitted = torch.tensor([int(i) for i in answer_ids], device=device)  # (T,)
         self._check_ids = None if check_ids is None else torch.tensor([list(row) for row in check_ids], device=device)  # (T, m)
@@ -101,7 +101,7 @@ class _Reader:
         self._checked: list[torch.Tensor] = []  # (p, m) each
 
     def rows_in(self, size: int) -> int:
-        """Cells whose logits and the sweep's own rows, half as much again, take ``size`` bytes; the head's own dtype goes extra."""
+        """Cells whose logits and the sweep's own rows, half as much again, take ``size`` bytes; the head's dtype goes extra."""
         own = 0 if self._parts_dtype() is torch.float32 else 2
         return max(1, size // ((6 + own) * self._vocabulary))
 
@@ -114,7 +114,6 @@ class _Reader:
     def read_positions(self, at: slice, *, depths_at_once: int) -> None:
         """Fill in all depths of the positions ``at``, depth L first: the others are compared with it."""
         last, count = len(self._states) - 1, at.stop - at.start
-        assert self._scratch is not None
         final_probs, scratch = self._scratch[:, :count]  # (p, V) each
         final = self._logprobs(self._states[last][at])  # (p, V)
         if self._check_ids is not None:

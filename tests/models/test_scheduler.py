@@ -187,3 +187,110 @@ def test_a_closed_loop_is_left_alone():
     gate.set()  # the thread now finishes for a loop that is gone
     asyncio.run(scheduler.aclose())
     assert not scheduler._thread.is_alive()
+
+
+class Batches(FakeEngine):
+    """A batch engine whose answers need three steps each; notes the order of what it does."""
+
+    capacity = 2
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.under_way, self.calls = {}, []
+
+    def begin(self, job, *, on_text=None, cancelled=None):
+        if job.question == "bad":
+            raise ModelError("no")
+        token = object()
+        self.under_way[token] = [job, 3, on_text, cancelled]
+        return token
+
+    def step(self):
+        self.gate.wait(5)
+        self.calls.append("+".join(job.question for job, *_ in self.under_way.values()))
+        ended = []
+        for token, entry in list(self.under_way.items()):
+            job, left, on_text, cancelled = entry
+            entry[1] -= 1
+            if cancelled() or left == 1:
+                del self.under_way[token]
+                ended.append((token, AnswerCancelledError("stopped") if cancelled() else self.answer(job, on_text=on_text)))
+        return ended
+
+    def traces(self, answers, *, k=10):
+        self.calls.append(f"{len(answers)} traces of {k}")
+        return [ModelError("not this one") if answer.text == "refuse" else self.trace(answer, k=k) for answer in answers]
+
+    def trace(self, answer, *, k=10):
+        self.calls.append("trace")
+        return super().trace(answer, k=k)
+
+
+@pytest.fixture
+async def batches():
+    one = Scheduler(Batches(gate=threading.Event()))
+    yield one
+    one.engine.gate.set()
+    await one.aclose()
+
+
+async def test_answers_share_steps_up_to_the_capacity(batches):
+    tasks = [asyncio.create_task(batches.answer(Job(q))) for q in "abc"]
+    await until(lambda: batches._running)
+    batches.engine.gate.set()
+    await asyncio.gather(*tasks)
+    calls = batches.engine.calls
+    assert all(call.count("+") < 2 for call in calls)
+    assert "a+b" in calls
+    assert calls[-1] == "c"
+
+
+async def test_second_passes_wait_for_answers_and_then_run_together(batches):
+    answer = FakeEngine().answer(Job("x"))
+    asking = asyncio.create_task(batches.answer(Job("a")))
+    await until(lambda: batches._running)
+    dump = asyncio.create_task(batches.trace(answer, k=3, for_dump=True))
+    await asyncio.sleep(0)
+    reading = [asyncio.create_task(batches.trace(answer, k=k)) for k in (3, 3, 5)]
+    await until(lambda: batches.waiting == 4)
+    batches.engine.gate.set()
+    await asyncio.gather(asking, dump, *reading)
+    calls = [call for call in batches.engine.calls if call != "trace"]
+    assert calls == ["a", "a", "a", "2 traces of 3"]
+    assert batches.engine.calls.count("trace") == 4
+    assert (await dump).k == 3
+
+
+async def test_a_second_pass_that_waited_long_goes_between_two_tokens(batches, monkeypatch):
+    monkeypatch.setattr("models.scheduler._PATIENCE", 0.0)
+    asking = asyncio.create_task(batches.answer(Job("a")))
+    await until(lambda: batches._running)
+    reading = asyncio.create_task(batches.trace(FakeEngine().answer(Job("x"))))
+    await until(lambda: batches.waiting == 1)
+    batches.engine.gate.set()
+    await asyncio.gather(asking, reading)
+    assert batches.engine.calls == ["a", "trace", "a", "a"]
+
+
+async def test_one_that_cannot_begin_and_one_that_cannot_be_read_fail_alone(batches):
+    batches.engine.gate.set()
+    good, bad = await asyncio.gather(batches.answer(Job("a")), batches.answer(Job("bad")), return_exceptions=True)
+    assert good.text
+    assert isinstance(bad, ModelError)
+
+
+async def test_closing_ends_what_is_under_way(batches):
+    asking = asyncio.create_task(batches.answer(Job("a")))
+    await until(lambda: batches._running)
+    closing = asyncio.create_task(batches.aclose())
+    await asyncio.sleep(0.05)
+    batches.engine.gate.set()
+    await closing
+    with pytest.raises(AnswerCancelledError):
+        await asking
+
+
+async def test_a_defect_of_the_engine_reaches_everyone(batches, monkeypatch):
+    monkeypatch.setattr(batches.engine, "step", lambda: 1 / 0)
+    for result in await asyncio.gather(batches.answer(Job("a")), batches.answer(Job("b")), return_exceptions=True):
+        assert isinstance(result, ZeroDivisionError)

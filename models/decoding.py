@@ -20,6 +20,7 @@ import torch
 from models.adapters import Parts, device_of
 from models.errors import AnswerCancelledError, OutOfMemoryError
 from models.kv import GrowingCache
+from models.lean import LeanStep
 from models.memory import memory_errors
 from models.prompts import Prompt
 from models.residuals import tapped
@@ -125,10 +126,12 @@ class Decoder:
         model: in eval mode.
         parts: where it keeps its residual stream; None keeps no states and runs each course alone, with the model's own cache.
         capture: keep the states.
+        lean: a quicker step for one more token of each sequence.
     """
 
-    def __init__(self, model: Any, parts: Parts | None, *, capture: bool = True) -> None:
+    def __init__(self, model: Any, parts: Parts | None, *, capture: bool = True, lean: LeanStep | None = None) -> None:
         self._model = model
+        self._lean = lean
         self._parts = parts
         self._capture = capture and parts is not None
         self._together = parts is not None and parts.batches
@@ -252,6 +255,9 @@ class Decoder:
         if self._together and batch.cache is None:
             batch.cache = GrowingCache()
         lengths = [read + len(row) for read, row in zip(batch.read, tokens, strict=True)]
+        if self._lean is not None and width == 1 and batch.read[0]:
+            self._step_lean(self._lean, batch, ids, lengths)
+            return
         if len(set(lengths)) > 1:
             longest = torch.tensor(lengths, device=self._device)[:, None]  # (B, 1)
             total = max(lengths)
@@ -273,6 +279,13 @@ class Decoder:
         batch.read = lengths
         if draws:
             self._take(batch, out.logits[:, -1], states)
+
+    def _step_lean(self, lean: LeanStep, batch: _Batch, ids: torch.Tensor, lengths: list[int]) -> None:
+        own, total = torch.tensor(lengths)[:, None], max(lengths)  # (B, 1)
+        mask = None if min(lengths) == total else torch.arange(total) >= total - own  # (B, total)
+        logits, states = lean(ids, own - 1, batch.cache, mask)
+        batch.read = lengths
+        self._take(batch, logits, dict(enumerate(states)) if self._capture else {})
 
     def _take(self, batch: _Batch, logits: torch.Tensor, states: dict[int, torch.Tensor]) -> None:
         drawn = draw(logits, [course.sampler for course in batch.courses])

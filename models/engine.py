@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from models import adapters, lens, packing, prompts
+from models import adapters, lean, lens, packing, prompts
 from models.decoding import Course, Decoder
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.held import HeldStates
@@ -64,7 +64,7 @@ def load(
     started = time.perf_counter()
     loaded = open_model(config, on_stage or (lambda _stage: None))
     engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0)
-    packing.pack(engine.model)  # after it was described: packed layers have no parameters to count
+    engine.pack()
     engine.loaded_in(time.perf_counter() - started)
     return engine
 
@@ -88,6 +88,7 @@ class TorchEngine:
         self._memory_limit = config.memory_limit
         self._capacity = config.max_batch
         self._parts = adapters.find(self.model) if self._info.inner_voice is None else None
+        self._lean: lean.LeanStep | None = None
         self._decoder = Decoder(self.model, self._parts)
         self._held = HeldStates()
 
@@ -98,6 +99,13 @@ class TorchEngine:
     @property
     def capacity(self) -> int:
         return self._capacity
+
+    def pack(self) -> None:
+        """Lay the weights out for speed, where they lie on a CPU. Afterwards the model has no dense parameters to look at."""
+        if packing.pack(self.model):
+            self._parts = adapters.find(self.model) if self._parts is not None else None
+            self._lean = lean.build(self.model, self._parts)
+            self._decoder = Decoder(self.model, self._parts, lean=self._lean)
 
     def loaded_in(self, seconds: float) -> None:
         """How long loading took in all."""
@@ -110,7 +118,7 @@ class TorchEngine:
         on_text: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Answer:
-        course, decoder = self._course(job, on_text, cancelled), Decoder(self.model, self._parts)
+        course, decoder = self._course(job, on_text, cancelled), Decoder(self.model, self._parts, lean=self._lean)
         decoder.add(course)
         while not course.done:
             decoder.step()

@@ -25,6 +25,9 @@ _TILE = 8192
 _ROWS = 128
 """For how many states oneDNN is asked to lay a weight out. Measured: the layout for 128 is the fastest for 1 too."""
 
+_SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers that are called with the same input in most architectures: one product reads their weights as one."""
+
 _TYPES = (torch.float32, torch.bfloat16)
 
 
@@ -57,11 +60,31 @@ def pack(model: Any) -> int:
     """
     head, count = model.get_output_embeddings(), 0
     for parent in list(model.modules()):
+        for names in _SIBLINGS:
+            count += _pack_together(parent, names)
         for name, child in list(parent.named_children()):
             if packable(child):
                 setattr(parent, name, PackedLinear(child, unembeds=child is head))
                 count += 1
     return count
+
+
+def _pack_together(parent: nn.Module, names: tuple[str, ...]) -> int:
+    """Replace layers that read the same input by parts of one product; returns how many, 0 when they do not fit together."""
+    linears: list[Any] = [getattr(parent, name, None) for name in names]
+    if not all(isinstance(linear, nn.Module) and packable(linear) for linear in linears):
+        return 0
+    if len({(linear.in_features, linear.bias is None, linear.weight.dtype) for linear in linears}) > 1:
+        return 0
+    one = nn.Linear(linears[0].in_features, 1, device="meta")
+    one.weight = nn.Parameter(torch.cat([linear.weight.detach() for linear in linears]), requires_grad=False)
+    one.bias = None if linears[0].bias is None else nn.Parameter(torch.cat([i.bias.detach() for i in linears]), False)
+    one.out_features = one.weight.shape[0]
+    shared, start = Shared(PackedLinear(one.train(linears[0].training))), 0
+    for name, linear in zip(names, linears, strict=True):
+        setattr(parent, name, PackedPart(shared, slice(start, start + linear.out_features)))
+        start += linear.out_features
+    return len(names)
 
 
 class PackedLinear(nn.Module):
@@ -106,9 +129,67 @@ class PackedLinear(nn.Module):
         _fill(out, flat, self._tiles, self._bias)
         return out.view(*x.shape[:-1], self.out_features)
 
+    def plus(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """``y`` (…, out) plus `forward` of x, summed inside the kernel."""
+        if len(self._tiles) > 1 or self._bias is not None:
+            return y + self.forward(x)
+        return _sum(x, y, self._tiles[0][1][0][1])
+
     def into(self, x: torch.Tensor, out: torch.Tensor) -> None:
         """`forward` of x (n, in) into a buffer (n, out)."""
         _fill(out, x, self._tiles, self._bias)
+
+
+class Shared:
+    """A product that several layers are parts of: computed when the first of them is called with an input, once for all."""
+
+    def __init__(self, whole: PackedLinear) -> None:
+        self.whole = whole
+        self._parts: list[PackedPart] = []
+        self._x: torch.Tensor | None = None
+        self._y: torch.Tensor | None = None
+        self._waiting: set[int] = set()
+
+    def add(self, part: PackedPart) -> None:
+        self._parts.append(part)
+
+    def take(self, part: PackedPart, x: torch.Tensor) -> torch.Tensor:
+        """The whole product with ``x``, for ``part``. Nothing is held once every part had it."""
+        if self._x is not x or id(part) not in self._waiting or self._y is None:
+            self._x, self._y, self._waiting = x, self.whole(x), {id(one) for one in self._parts}
+        y = self._y
+        self._waiting.discard(id(part))
+        if not self._waiting:
+            self._x = self._y = None
+        return y
+
+
+class PackedPart(nn.Module):
+    """A linear layer that is some of the outputs of a `Shared` product."""
+
+    def __init__(self, shared: Shared, rows: slice) -> None:
+        super().__init__()
+        self.shared = shared
+        self._rows = rows
+        self.in_features, self.out_features = shared.whole.in_features, rows.stop - rows.start
+        self.train(shared.whole.training)
+        shared.add(self)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The dense weight (out, in), unpacked anew at each call."""
+        return self.shared.whole.weight[self._rows]
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        whole = self.shared.whole.bias
+        return None if whole is None else whole[self._rows]
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shared.take(self, x)[..., self._rows]
 
 
 Tile = tuple[slice, list[tuple[slice, torch.Tensor]]]

@@ -47,7 +47,8 @@ def test_only_plain_layers_of_a_cpu_are_packed():
     model.lm_head.register_forward_hook(lambda *_a: None)
     packing.pack(model)
     assert type(model.lm_head) is nn.Linear
-    assert isinstance(model.model.layers[0].mlp.up_proj, packing.PackedLinear)
+    assert isinstance(model.model.layers[0].mlp.down_proj, packing.PackedLinear)
+    assert isinstance(model.model.layers[0].mlp.up_proj, packing.PackedPart)
 
 
 def test_a_model_of_the_callers_is_left_as_it_is():

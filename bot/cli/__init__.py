@@ -89,6 +89,45 @@ def chat(
     chat_loop(_sampled(_config(config), temperature, seed, max_new_tokens), style=style)
 
 
+@cli.command("bench")
+def measure(
+    config: ConfigOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Another model than the configured one.", show_default=False)
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", help="Random weights of a real shape: llama-8b, gpt2 …", show_default=False),
+    ] = None,
+    layers: Annotated[
+        int | None, typer.Option("--layers", min=1, max=1000, help="Cut the shape to so many layers.", show_default=False)
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.", show_default=False)] = None,
+    device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps.", show_default=False)] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Some of: answer,second,askers,lag,scaling.", show_default=False)
+    ] = None,
+    askers: Annotated[
+        str | None, typer.Option("--askers", help="How many at once, such as 1,4,16,64.", show_default=False)
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", min=1, max=1000, help="Turns of each; 9 otherwise.", show_default=False)
+    ] = None,
+    answer_tokens: Annotated[
+        int | None,
+        typer.Option("--answer-tokens", min=1, max=1024, help="Of the second pass; 20 otherwise.", show_default=False),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer turns and tokens: a look, not a measurement.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw a picture into this file.", show_default=False)] = None,
+) -> None:
+    """Measure the answer pass, the second pass, many askers at once and the event loop, against plain transformers."""
+    from bot.cli.bench import Wishes, run_bench
+
+    wishes = Wishes(model, shape, layers, dtype, device, only, askers, repeats, answer_tokens, quick)
+    run_bench(_config(config), wishes, as_json=as_json, plot=plot)
+
+
 @cli.command("check-config")
 def check_config(config: ConfigOption = None) -> None:
     """Read the config and say what is wrong with it, or what it comes to."""

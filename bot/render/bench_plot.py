@@ -138,10 +138,10 @@ def _askers(axes: Axes, found: Sequence[Askers]) -> None:
     axes.plot(counts, middles, color=BLUE, marker="o", linewidth=1.8)
     for crowd, middle in zip(found, middles, strict=True):
         p95 = f"{crowd.to_one.median:.1f}×\np95 {number(crowd.latency_p95.median)} s"
-        axes.annotate(p95, (crowd.askers, middle), (0, 9), textcoords="offset points", ha="center", fontsize=8.5, color=INK)
+        axes.annotate(p95, (crowd.askers, middle), (-7, 5), textcoords="offset points", ha="right", fontsize=8.5, color=INK)
     _ticks(axes, counts)
     axes.set_ylim(0, 1.4 * max(middles))
-    axes.margins(x=0.12)
+    axes.margins(x=0.2)
     axes.yaxis.grid(True, color=GRID, linewidth=0.8)
     axes.set_ylabel("tokens/s together", fontsize=9, color=FAINT)
     _head(axes, "Askers at once", f"askers, {found[0].new_tokens} new tokens each; × of one asker, and latency")

@@ -92,7 +92,7 @@ def _second(work: SecondPass) -> Table:
     for name, way in work.ways.items():
         table.add_row(*_way(name, way), style="bold" if name in {"cold", "captured"} else "")
     share = percent(work.of_answer)
-    table.caption = f"Its own second pass takes the engine {share} of the time of the answer pass."
+    table.caption = f"The engine's own takes {share} of the time of its answer pass."
     table.caption_justify = "left"
     return table
 
@@ -109,7 +109,7 @@ def _way(name: str, way: Way) -> tuple[str, ...]:
 
 
 def _askers(found: tuple[Askers, ...]) -> Table:
-    title = f"Askers at once, {found[0].new_tokens} new tokens each: tokens/s together, and when each had text"
+    title = f"Askers at once, {found[0].new_tokens} new tokens each: first text, and all of it"
     table = _table(title, "askers", "tokens/s", "of one", "first p50", "p95", "all p50", "p95")
     for crowd in found:
         moments = (crowd.first_p50, crowd.first_p95, crowd.latency_p50, crowd.latency_p95)
@@ -120,18 +120,19 @@ def _askers(found: tuple[Askers, ...]) -> Table:
 
 
 def _lag(found: LoopLag) -> Table:
-    title = f"Event loop: how late a sleep of {1e3 * found.sleep:g} ms ends while the model answers and reads"
+    title = f"Event loop: how late a sleep of {1e3 * found.sleep:g} ms ends"
     table = _table(title, "", "p50", "p99", "most", "sleeps")
-    for name, lag in (("idle", found.idle), (f"{found.askers} askers", found.busy)):
+    for name, lag in (("idle", found.idle), (f"{found.askers} askers, answered and read", found.busy)):
         table.add_row(name, seconds(lag.p50), seconds(lag.p99), seconds(lag.most), str(lag.n))
     return table
 
 
 def _scaling(found: tuple[Scaling, ...]) -> Table:
-    table = _table("Second pass on small random models: time ∝ size^slope", "over", "sizes", "times", "slope")
+    table = _table("Second pass on small random models: time ∝ size^slope", "over", "sizes", "time", "slope")
     for sweep in found:
-        sizes = " ".join(f"{value:,}" for value in sweep.sizes)
-        table.add_row(sweep.over, sizes, " ".join(seconds(figure.median) for figure in sweep.seconds), f"{sweep.slope:.2f}")
+        sizes = f"{sweep.sizes[0]:,} to {sweep.sizes[-1]:,}"
+        spent = f"{seconds(sweep.seconds[0].median)} to {seconds(sweep.seconds[-1].median)}"
+        table.add_row(sweep.over, sizes, spent, f"{sweep.slope:.2f}")
     return table
 
 

@@ -82,7 +82,8 @@ def measure(config: Config, wishes: Wishes, say: Callable[[str], None]) -> Repor
     def opened() -> subject.Subject:
         if wishes.shape is None:
             return subject.of_config(model, say)
-        return subject.of_shape(wishes.shape, layers=wishes.layers, device=model.device, dtype=model.dtype, say=say)
+        twin = bool(suite.NEEDS_TWIN & set(settings.parts))
+        return subject.of_shape(wishes.shape, layers=wishes.layers, device=model.device, dtype=model.dtype, say=say, twin=twin)
 
     return suite.run(opened, settings, device=device, dtype=dtype, say=say)
 

@@ -118,27 +118,29 @@ def of_config(config: ModelConfig, say: Say) -> Subject:
     return _subject(made, made.model.config, device, dtype, name=made.info.name, random=False, reference=reference)
 
 
-def of_shape(name: str, *, layers: int | None, device: str, dtype: str, say: Say) -> Subject:
+def of_shape(name: str, *, layers: int | None, device: str, dtype: str, say: Say, twin: bool = True) -> Subject:
     """Random weights of the named shape.
 
     Raises:
         ModelError: no such shape or device.
-        OutOfMemoryError: it does not fit, its plain reference included.
+        OutOfMemoryError: it does not fit, with ``twin`` its plain reference included.
     """
     place = loading.choose_device(device)
     kind = loading.choose_dtype(dtype, place)
     config = shapes.config_of(shapes.shape(name), layers=layers)
     full = name if layers is None else f"{name}, {layers} layers"
-    return of_random(config, full, device=place, dtype=kind, say=say)
+    return of_random(config, full, device=place, dtype=kind, say=say, twin=twin)
 
 
-def of_random(config: Any, name: str, *, device: torch.device, dtype: torch.dtype, say: Say = lambda _: None) -> Subject:
+def of_random(
+    config: Any, name: str, *, device: torch.device, dtype: torch.dtype, say: Say = lambda _: None, twin: bool = True
+) -> Subject:
     """Random weights of any config; the same each time.
 
     Raises:
-        OutOfMemoryError: it does not fit, its plain reference included.
+        OutOfMemoryError: it does not fit, with ``twin`` its plain reference included.
     """
-    _check_room(config, name, device, dtype)
+    _check_room(config, name, device, dtype, twin)
 
     def reference() -> Any:
         say("drawing the plain reference")
@@ -173,13 +175,13 @@ def _subject(
     return Subject(made, measured, device, dtype, random, blocks, head, reference)
 
 
-def _check_room(config: Any, name: str, device: torch.device, dtype: torch.dtype) -> None:
-    """Twice the weights (the engine's and the reference's), and a tenth for everything else."""
-    needed = int(2.1 * shapes.parameters(config).num_parameters() * dtype.itemsize)
+def _check_room(config: Any, name: str, device: torch.device, dtype: torch.dtype, twin: bool) -> None:
+    """The engine's weights, those of its twin, and a tenth for everything else."""
+    needed = int((2.1 if twin else 1.1) * shapes.parameters(config).num_parameters() * dtype.itemsize)
     free = free_bytes(device)
     if needed > free:
         raise OutOfMemoryError(
-            f"`{name}` in {str(dtype).removeprefix('torch.')} and its plain reference need {needed / 2**30:.1f} GiB,"
+            f"`{name}` in {str(dtype).removeprefix('torch.')}{' and its plain reference need' if twin else ' needs'} {needed / 2**30:.1f} GiB,"
             f" and {device} has {free / 2**30:.1f} GiB free.",
             hint="Cut it with --layers, choose --dtype bfloat16, or a smaller --shape.",
         )

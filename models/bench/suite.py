@@ -18,6 +18,7 @@ from models.bench.subject import Say, Subject
 from models.errors import ModelError
 
 PARTS = ("answer", "second", "askers", "lag", "scaling")
+NEEDS_TWIN = frozenset({"answer", "second"})
 NEEDS_MODEL = frozenset(PARTS) - {"scaling"}
 
 
@@ -77,7 +78,7 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
     rates = answer = second = found_askers = lag = found_scaling = None
     if subject is not None:
         device, dtype = subject.device, subject.dtype
-        if {"answer", "second"} & set(wanted):
+        if NEEDS_TWIN & set(wanted):
             say("what the device can do")
             rates = floor.measure(device, dtype, repeats=repeats, small=settings.small)
             if "answer" in wanted:

@@ -64,6 +64,8 @@ def test_what_does_not_fit_is_refused_before_it_is_drawn(monkeypatch: pytest.Mon
     with pytest.raises(OutOfMemoryError, match=r"`llama-8b` in bfloat16.* need 31\.4 GiB, and cpu has 1\.0 GiB free") as caught:
         subject.of_shape("llama-8b", layers=None, device="cpu", dtype="bfloat16", say=lambda _: None)
     assert "--layers" in caught.value.hint
+    with pytest.raises(OutOfMemoryError, match=r"in bfloat16 needs 16\.5 GiB"):
+        subject.of_shape("llama-8b", layers=None, device="cpu", dtype="bfloat16", say=lambda _: None, twin=False)
 
 
 @pytest.mark.parametrize("changes", [{"quantization": "bnb-int8"}, {"device_map": "auto"}, {"max_memory": {"cpu": "1GiB"}}])

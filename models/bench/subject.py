@@ -180,8 +180,9 @@ def _check_room(config: Any, name: str, device: torch.device, dtype: torch.dtype
     needed = int((2.1 if twin else 1.1) * shapes.parameters(config).num_parameters() * dtype.itemsize)
     free = free_bytes(device)
     if needed > free:
+        who = " and its plain reference need" if twin else " needs"
         raise OutOfMemoryError(
-            f"`{name}` in {str(dtype).removeprefix('torch.')}{' and its plain reference need' if twin else ' needs'} {needed / 2**30:.1f} GiB,"
+            f"`{name}` in {str(dtype).removeprefix('torch.')}{who} {needed / 2**30:.1f} GiB,"
             f" and {device} has {free / 2**30:.1f} GiB free.",
             hint="Cut it with --layers, choose --dtype bfloat16, or a smaller --shape.",
         )

@@ -9,114 +9,30 @@ from __future__ import annotations
 
 import inspect
 import logging
-import time
-from collections.abc import Callable, Collection
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from models.adapters import Parts, device_of
-from models.errors import AnswerCancelledError, OutOfMemoryError
+from models.course import Course
+from models.errors import OutOfMemoryError
 from models.kv import GrowingCache
 from models.lean import LeanStep
 from models.memory import memory_errors
-from models.prompts import Prompt
 from models.residuals import tapped
-from models.sampling import Sampler, draw
-from models.tokens import Detokenizer
-from models.types import FinalTop, Finish, Sampling, Style
+from models.sampling import draw
 
 _MOST = 1 << 20
+"""Courses in one pass: no limit of the decoder's own; who calls `Decoder.add` keeps one."""
+
 _PIECE = 512
 """Prompt tokens read between two tokens of the answers under way: what they wait for a newcomer stays below half a second on a
 CPU, and a product over so many rows is as fast as it gets."""
 
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What the loop gave; shapes as in `models.types.Answer`."""
-
-    ids: tuple[int, ...]  # (T,)
-    text: str
-    finish: Finish
-    sampled_prob: tuple[float, ...]  # (T,)
-    final_top: FinalTop  # (T, m)
-    states: tuple[torch.Tensor, ...] | None = field(repr=False)
-    """L+1 tensors (T, D): the residual stream where each token was predicted, depth L normed. None when it was not kept."""
-    seconds_to_first: float
-    seconds: float
-
-
-class Course:
-    """One answer on its way: what it is made of, and what came of it."""
-
-    def __init__(
-        self,
-        tokenizer: Any,
-        prompt: Prompt,
-        sampling: Sampling,
-        *,
-        seed: int,
-        stop_ids: Collection[int],
-        special: Collection[int],
-        on_text: Callable[[str], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> None:
-        self.started = time.perf_counter()
-        self.prompt = prompt
-        self.sampling = sampling
-        self.seed = seed
-        self.sampler = Sampler(sampling, seed)
-        self.ids: list[int] = []
-        self.decoded: Decoded | None = None
-        self.error: BaseException | None = None
-        self.states: list[list[torch.Tensor]] = []  # T lists of L+1 states (D,)
-        self._text = _Text(Detokenizer(tokenizer, special), prompt.style, on_text)
-        self._stop_ids = stop_ids
-        self._cancelled = cancelled
-        self._first = 0.0
-
-    @property
-    def done(self) -> bool:
-        return self.decoded is not None or self.error is not None
-
-    @property
-    def tokens(self) -> list[int]:
-        """Prompt and answer so far."""
-        return [*self.prompt.ids, *self.ids]
-
-    def check(self) -> None:
-        """End it when it was cancelled."""
-        if self._cancelled is not None and self._cancelled():
-            self.error = AnswerCancelledError("The answer was stopped.")
-
-    def push(self, token: int) -> None:
-        """Take the next token, and end when it says so."""
-        self.ids.append(token)
-        self._first = self._first or time.perf_counter() - self.started
-        if token in self._stop_ids or self._text.push(token):
-            self._end("stop")
-        elif len(self.ids) >= self.prompt.max_new_tokens:
-            self._end("length")
-
-    def _end(self, finish: Finish) -> None:
-        sampled_prob, final_top = self.sampler.kept()
-        whole = len(self.states) == len(self.ids)
-        self.decoded = Decoded(
-            ids=tuple(self.ids),
-            text=self._text.final(),
-            finish=finish,
-            sampled_prob=sampled_prob,
-            final_top=final_top,
-            states=tuple(torch.stack(at_depth) for at_depth in zip(*self.states, strict=True)) if whole else None,
-            seconds_to_first=self._first,
-            seconds=time.perf_counter() - self.started,
-        )
 
 
 class Decoder:
@@ -319,33 +235,6 @@ class _Batch:
         self.cache.join(other.cache)
         self.courses += other.courses
         self.read += other.read
-
-
-class _Text:
-    """The answer's text as it grows, streamed whenever what is shown of it changes."""
-
-    def __init__(self, detokenizer: Detokenizer, style: Style, on_text: Callable[[str], None] | None) -> None:
-        self._detokenizer = detokenizer
-        self._one_line = style == "story"
-        self._on_text = on_text
-        self._streamed = ""
-
-    def push(self, token: int) -> bool:
-        """Take a token in; True when the story's line has ended. Blank lines before the answer end nothing."""
-        if not self._detokenizer.push(token):
-            return False
-        shown = self._shown()
-        if self._on_text and shown != self._streamed:
-            self._streamed = shown
-            self._on_text(shown)
-        return self._one_line and "\n" in self._detokenizer.text.lstrip()
-
-    def final(self) -> str:
-        return self._shown().strip()
-
-    def _shown(self) -> str:
-        text = self._detokenizer.text.lstrip()
-        return text.partition("\n")[0] if self._one_line else text
 
 
 def last_row_only(model: Any, rows: int = 1) -> dict[str, int]:

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from models import adapters, lean, lens, packing, prompts
-from models.decoding import Course, Decoder
+from models.course import Course
+from models.decoding import Decoder
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.held import HeldStates
 from models.loading import Loaded, Source, open_model

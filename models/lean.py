@@ -1,9 +1,9 @@
-"""One token for every sequence of a batch, without the detours: the decode step of Llama-shaped models with packed weights on a CPU.
+"""One token for every sequence of a batch, without the detours: decoding Llama-shaped models with packed weights on a CPU.
 
-A model's own forward pass spends a third of such a step between its products: seven operators for a norm, twelve for a rotation,
-copies of keys for each group of heads. Here the same numbers come from a third of the operators, and the residual stream lies open
-for the second pass without hooks. Used only where it was tried against the model's own forward pass, which stays the reference.
-Knows the modules of four families; anything else is left to the model.
+A model's own forward pass spends a third of such a step between its products: seven operators for a norm, twelve for a
+rotation, copies of keys for each group of heads. Here the same numbers come from a third of the operators, and the residual
+stream lies open for the second pass without hooks. Used only where it was tried against the model's own forward pass, which
+stays the reference. Knows the modules of four families; anything else is left to the model.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class LeanStep:
 
 
 def build(model: Any, parts: Parts | None) -> LeanStep | None:
-    """A lean step for ``model``, or None: another family, weights that are not packed, or numbers that are not the model's own."""
+    """A lean step for ``model``; None for another family, weights that are not packed, or numbers that are not the model's."""
     config = model.config
     if parts is None or config.model_type not in _FAMILIES or any(_slides(config)) or config.hidden_act != "silu":
         return None
@@ -115,9 +115,9 @@ def _slides(config: Any) -> list[bool]:
 
 def _block(block: Any) -> _Block | None:
     attention, mlp = getattr(block, "self_attn", None), getattr(block, "mlp", None)
-    qkv = [getattr(attention, name, None) for name in ("q_proj", "k_proj", "v_proj")]
-    gates = [getattr(mlp, name, None) for name in ("gate_proj", "up_proj")]
-    ends = [getattr(attention, "o_proj", None), getattr(mlp, "down_proj", None)]
+    qkv: list[Any] = [getattr(attention, name, None) for name in ("q_proj", "k_proj", "v_proj")]
+    gates: list[Any] = [getattr(mlp, name, None) for name in ("gate_proj", "up_proj")]
+    ends: list[Any] = [getattr(attention, "o_proj", None), getattr(mlp, "down_proj", None)]
     if not (all(isinstance(m, PackedPart) for m in (*qkv, *gates)) and all(isinstance(m, PackedLinear) for m in ends)):
         return None
     return _Block(

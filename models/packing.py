@@ -78,7 +78,8 @@ def _pack_together(parent: nn.Module, names: tuple[str, ...]) -> int:
         return 0
     one = nn.Linear(linears[0].in_features, 1, device="meta")
     one.weight = nn.Parameter(torch.cat([linear.weight.detach() for linear in linears]), requires_grad=False)
-    one.bias = None if linears[0].bias is None else nn.Parameter(torch.cat([i.bias.detach() for i in linears]), False)
+    biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
+    one.bias = nn.Parameter(torch.cat(biases), requires_grad=False) if biases else None  # type: ignore[assignment]
     one.out_features = one.weight.shape[0]
     shared, start = Shared(PackedLinear(one.train(linears[0].training))), 0
     for name, linear in zip(names, linears, strict=True):
@@ -99,7 +100,8 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach()
-        self._bias = None if linear.bias is None else linear.bias.detach()
+        bias: torch.Tensor | None = linear.bias
+        self._bias = None if bias is None else bias.detach()
         parts = _parts(weight) if unembeds else [(slice(0, self.out_features), [(slice(0, self.in_features), weight)])]
         self._tiles = [(rows, [(columns, _packed(part)) for columns, part in blocks]) for rows, blocks in parts]
         self.dtype = weight.dtype

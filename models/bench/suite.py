@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -18,6 +20,8 @@ from models.bench.subject import Say, Subject
 from models.errors import ModelError
 
 PARTS = ("answer", "second", "askers", "lag", "scaling")
+T = TypeVar("T")
+
 NEEDS_TWIN = frozenset({"answer", "second"})
 NEEDS_MODEL = frozenset(PARTS) - {"scaling"}
 
@@ -73,11 +77,17 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
     Raises:
         ForwardPassError: the model cannot be loaded, does not fit, or has no inner voice to measure.
     """
-    subject = open_subject() if NEEDS_MODEL & set(settings.parts) else None
+    subject = apart(open_subject) if NEEDS_MODEL & set(settings.parts) else None
     wanted, few, repeats = settings.parts, settings.few, settings.repeats
     rates = answer = second = found_askers = lag = found_scaling = None
     if subject is not None:
         device, dtype = subject.device, subject.dtype
+        # First what runs in the scheduler's thread, as long as this one has no OpenMP workers: see `apart`.
+        if "askers" in wanted:
+            found_askers = crowd.askers(subject, settings.askers, new_tokens=settings.asker_tokens, repeats=few, say=say)
+        if "lag" in wanted:
+            idle = 0.2 if settings.small else 2.0
+            lag = crowd.loop_lag(subject, askers=4, new_tokens=settings.asker_tokens, rounds=few, idle_seconds=idle, say=say)
         if NEEDS_TWIN & set(wanted):
             say("what the device can do")
             rates = floor.measure(device, dtype, repeats=repeats, small=settings.small)
@@ -90,11 +100,6 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
                     for tokens, often in work
                 )
             subject.forget_reference()
-        if "askers" in wanted:
-            found_askers = crowd.askers(subject, settings.askers, new_tokens=settings.asker_tokens, repeats=few, say=say)
-        if "lag" in wanted:
-            idle = 0.2 if settings.small else 2.0
-            lag = crowd.loop_lag(subject, askers=4, new_tokens=settings.asker_tokens, rounds=few, idle_seconds=idle, say=say)
     if "scaling" in wanted:
         sweeps = SMALL_SWEEPS if settings.small else None
         found_scaling = growth.scaling(device, dtype, repeats=few, quick=settings.quick, say=say, sweeps=sweeps)
@@ -109,6 +114,16 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
         scaling=found_scaling,
         notes=notes(second),
     )
+
+
+def apart(work: Callable[[], T]) -> T:
+    """Do ``work`` in a thread of its own, which ends with it.
+
+    Each thread that calls torch on a CPU gets OpenMP workers of its own, and where there are more of them than cores they sleep
+    between two products: a decode step then takes 25 ms instead of 15. The bot has one such thread alone.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(work).result()
 
 
 SMALL_SWEEPS: dict[str, Sequence[int]] = {growth.LENGTH: (2, 4), growth.DEPTH: (1, 2), growth.VOCABULARY: (300, 600)}

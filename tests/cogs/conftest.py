@@ -63,6 +63,7 @@ def config(folder: Path, **sections: dict[str, Any]) -> Config:
     base: dict[str, dict[str, Any]] = {"storage": {"url": f"sqlite+aiosqlite:///{folder / 'runs.sqlite3'}"}}
     for name, values in sections.items():
         base[name] = {**base.get(name, {}), **values}
+    base["model"] = {"max_batch": 1, **base.get("model", {})}  # as many as the scripted engine answers at a time
     return Config.model_validate(base)
 
 

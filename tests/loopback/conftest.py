@@ -24,7 +24,9 @@ ANSWER = "The answer is 2."
 
 
 def config(folder: Path, **sections: dict[str, Any]) -> Config:
-    return Config.model_validate({"storage": {"url": f"sqlite+aiosqlite:///{folder / 'runs.sqlite3'}"}, **sections})
+    """The scripted engine answers one question at a time, and so the line is made for one."""
+    storage = {"url": f"sqlite+aiosqlite:///{folder / 'runs.sqlite3'}"}
+    return Config.model_validate({"storage": storage, "model": {"max_batch": 1}, **sections})
 
 
 @pytest_asyncio.fixture

@@ -42,7 +42,8 @@ def test_a_buffer_is_filled():
 def test_only_plain_layers_of_a_cpu_are_packed():
     model = tiny.model("gpt2")
     layers = sum(type(m) is nn.Linear for m in model.modules())
-    assert packing.pack(model) == layers == 1  # GPT-2 has its own kind of layer but for the head
+    assert layers == 1
+    assert packing.pack(model) == 1  # GPT-2 has its own kind of layer but for the head
     model = tiny.model()
     model.lm_head.register_forward_hook(lambda *_a: None)
     packing.pack(model)
@@ -82,7 +83,7 @@ def test_chunks_follow_the_memory(monkeypatch):
     monkeypatch.setattr(memory, "free_bytes", lambda _device: 0)
     assert memory.chunk_bytes(cpu) == 1 << 20
     monkeypatch.undo()
-    assert 0 < memory.free_bytes(cpu)
+    assert memory.free_bytes(cpu) > 0
 
 
 def limited(model, rows):

@@ -66,7 +66,9 @@ class Rig:
 
 
 def settings(folder: Path, **sections: dict[str, Any]) -> Config:
-    return Config.model_validate({"storage": {"url": f"sqlite+aiosqlite:///{folder / 'runs.sqlite3'}"}, **sections})
+    """The scripted engine answers one question at a time, and so the line is made for one."""
+    storage = {"url": f"sqlite+aiosqlite:///{folder / 'runs.sqlite3'}"}
+    return Config.model_validate({"storage": storage, "model": {"max_batch": 1}, **sections})
 
 
 def request(text: str = FOOT, *, user: int = 1, **more: Any) -> AskRequest:

@@ -27,6 +27,9 @@ from models.sampling import draw
 _MOST = 1 << 20
 """Courses in one pass: no limit of the decoder's own; who calls `Decoder.add` keeps one."""
 
+_WORTH_SHARING = 8
+"""Tokens of a common beginning from which on it is read once."""
+
 _PIECE = 512
 """Prompt tokens read between two tokens of the answers under way: what they wait for a newcomer stays below half a second on a
 CPU, and a product over so many rows is as fast as it gets."""
@@ -99,12 +102,16 @@ class Decoder:
         if not self._waiting:
             return
         batch = self._gather()
+        if batch.cache is None and len(batch.courses) > 1:
+            self._share(batch)
+            if batch not in self._waiting:  # it failed
+                return
         (course, *others), done = batch.courses, batch.read[0]
         width = max(len(c.tokens) for c in batch.courses)
         if not others and width - done > _PIECE:
             self._run(batch, [course.tokens[done : done + _PIECE]], draws=False)
             return
-        self._run(batch, [c.tokens[done:] for c in batch.courses])
+        self._run(batch, [c.tokens[read:] for c, read in zip(batch.courses, batch.read, strict=True)])
         if batch not in self._waiting:  # it failed
             return
         self._waiting.remove(batch)
@@ -114,6 +121,29 @@ class Decoder:
             roomy.join(batch)
         else:
             self._live.append(batch)
+
+    def _share(self, batch: _Batch) -> None:
+        """Read the beginning that all prompts of a batch have in common, a system prompt mostly, once for all of them.
+
+        Every course is then to read as many tokens as the longest: a shorter one leaves the end of the beginning out of its
+        cache, padded on the left instead, and reads it again for itself.
+        """
+        rows = [course.tokens for course in batch.courses]
+        longest = max(map(len, rows))
+        common = min(map(len, rows)) - 1  # the last token of each is read for itself: it predicts
+        while common and any(row[:common] != rows[0][:common] for row in rows):
+            common -= 1
+        padding = [longest - len(row) for row in rows]
+        if common - max(padding) < _WORTH_SHARING:
+            return
+        one = _Batch(batch.courses, None, [0])
+        self._waiting[0] = one  # should it fail, these fail
+        self._run(one, [rows[0][:common]], draws=False)
+        if one in self._waiting:
+            batch.cache = one.cache
+            batch.cache.spread(padding)
+            batch.read = [common - pad for pad in padding]
+            self._waiting[0] = batch
 
     def _gather(self) -> _Batch:
         """The newcomers to read next: the first alone when it is long or begun, else all that fit beside it into one piece."""

@@ -49,6 +49,11 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc,no-untyped-call,unused-ig
             index = torch.tensor(rows, device=self.keys.device)
             self._hold(self.keys[:, :, trim:].index_select(0, index), self.values[:, :, trim:].index_select(0, index))
 
+    def spread(self, padding: Sequence[int]) -> None:
+        """Make one sequence many: each begins with so many positions of padding, and with less of the end."""
+        if self.is_initialized:
+            self._hold(_spread(self.keys, padding), _spread(self.values, padding))
+
     def join(self, other: GrowingLayer) -> None:
         """Take the sequences of ``other`` in, the shorter ones padded on the left with zeros."""
         if not self.is_initialized or not other.is_initialized:
@@ -76,6 +81,11 @@ class GrowingCache(Cache):  # type: ignore[misc,unused-ignore]
         for layer in self.layers:
             layer.keep(rows, trim)
 
+    def spread(self, padding: Sequence[int]) -> None:
+        """`GrowingLayer.spread` in all layers."""
+        for layer in self.layers:
+            layer.spread(padding)
+
     def join(self, other: GrowingCache) -> None:
         """`GrowingLayer.join` in all layers."""
         for mine, theirs in zip(self.layers, other.layers, strict=True):
@@ -86,6 +96,15 @@ def _copied(held: torch.Tensor, room: int) -> torch.Tensor:
     fresh = held.new_empty(*held.shape[:2], room, held.shape[3])
     fresh[:, :, : held.shape[2]] = held
     return fresh
+
+
+def _spread(one: torch.Tensor, padding: Sequence[int]) -> torch.Tensor:
+    """(1, H, S, D) to (B, H, S, D)."""
+    length = one.shape[2]
+    many = one.new_zeros(len(padding), *one.shape[1:])
+    for row, pad in enumerate(padding):
+        many[row, :, pad:] = one[0, :, : length - pad]
+    return many
 
 
 def _joined(mine: torch.Tensor, theirs: torch.Tensor, room: int) -> torch.Tensor:

@@ -61,8 +61,8 @@ def read(
     length = len(answer_ids)
     budget = rows or reader.rows_in(chunk_bytes(reader.device, memory_limit))
     # Few positions and many depths a chunk, or the other way round, is the same to the head, which wants many rows at once. All
-    # positions together let depth L be computed once for all; a quarter of the budget bounds what is kept of it.
-    together = max(1, min(length, budget // 4 or 1))
+    # positions together let depth L be computed once for all; an eighth of the budget bounds what is kept of it.
+    together = max(1, min(length, budget // 8 or 1))
     reader.make_room(max(budget, together), together)
     for start in range(0, length, together):
         reader.read_positions(slice(start, min(start + together, length)), depths_at_once=max(1, budget // together))

@@ -166,3 +166,19 @@ def test_one_that_cannot_be_read_does_not_spoil_the_other_second_passes(engine):
     answers[1] = dataclasses.replace(answers[1], final_top=spoiled)
     kinds = [type(result).__name__ for result in engine.traces(answers)]
     assert kinds == ["Trace", "TraceMismatchError", "Trace"]
+
+
+def test_a_common_beginning_is_read_once(engine):
+    same = "Tell me, and be as brief as you can be: "
+    wanted = [Job(same + end, sampling=Sampling(max_new_tokens=9)) for end in ("why?", "what is a giraffe?", "who am I to you?")]
+    alone = [engine.answer(job) for job in wanted]
+    sizes = []
+    handle = engine.model.model.embed_tokens.register_forward_hook(lambda _m, args, _o: sizes.append(tuple(args[0].shape)))
+    answers = together(engine, wanted)
+    handle.remove()
+    assert [a.answer_ids for a in answers] == [a.answer_ids for a in alone]
+    assert all(trace.meta["argmax_agreement"] == 1.0 for trace in engine.traces(answers))
+    (one, common), (all_of_them, rest) = sizes[:2]
+    assert (one, all_of_them) == (1, 3)
+    assert common > len(same)
+    assert common + rest == max(len(answer.prompt_ids) for answer in answers)

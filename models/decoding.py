@@ -131,8 +131,8 @@ class Decoder:
         rows = [course.tokens for course in batch.courses]
         longest = max(map(len, rows))
         common = min(map(len, rows)) - 1  # the last token of each is read for itself: it predicts
-        while common and any(row[:common] != rows[0][:common] for row in rows):
-            common -= 1
+        for row in rows[1:]:
+            common = _alike(rows[0], row, common)
         padding = [longest - len(row) for row in rows]
         if common - max(padding) < _WORTH_SHARING:
             return
@@ -150,12 +150,14 @@ class Decoder:
         first = self._waiting[0]
         if not self._together or first.cache is not None:
             return first
-        width, count = len(first.courses[0].tokens), 1
+        tokens = first.courses[0].tokens
+        width, count, common = len(tokens), 1, len(tokens)
         for batch in self._waiting[1:]:
-            wider = max(width, len(batch.courses[0].tokens))
-            if batch.cache is not None or wider * (count + 1) > _PIECE or count == self._most:
+            others = batch.courses[0].tokens
+            width, common = max(width, len(others)), _alike(tokens, others, common)
+            if batch.cache is not None or count == self._most or common + (width - common) * (count + 1) > _PIECE:
                 break
-            width, count = wider, count + 1
+            count += 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         courses = [batch.courses[0] for batch in taken]
         gathered = _Batch(courses, None, [0] * count)
@@ -265,6 +267,12 @@ class _Batch:
         self.cache.join(other.cache)
         self.courses += other.courses
         self.read += other.read
+
+
+def _alike(mine: list[int], theirs: list[int], most: int) -> int:
+    """How many tokens, ``most`` at most, two prompts begin with in common."""
+    pairs = enumerate(zip(mine[:most], theirs, strict=False))
+    return next((index for index, (one, other) in pairs if one != other), min(most, len(mine), len(theirs)))
 
 
 def last_row_only(model: Any, rows: int = 1) -> dict[str, int]:

@@ -38,9 +38,9 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc,no-untyped-call,unused-ig
             room = length + new + max(_ROOM, length // 2)
             self._room = (_copied(self.keys, room), _copied(self.values, room))
         keys, values = self._room
-        keys[:, :, length : length + new] = key_states
-        values[:, :, length : length + new] = value_states
-        self.keys, self.values = keys[:, :, : length + new], values[:, :, : length + new]
+        keys.narrow(2, length, new).copy_(key_states)
+        values.narrow(2, length, new).copy_(value_states)
+        self.keys, self.values = keys.narrow(2, 0, length + new), values.narrow(2, 0, length + new)
         return self.keys, self.values
 
     def keep(self, rows: Sequence[int], trim: int) -> None:

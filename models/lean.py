@@ -75,19 +75,21 @@ class LeanStep:
         states: list[torch.Tensor] = []
         for index, block in enumerate(self._blocks):
             states.append(x)
-            qkv = block.qkv(_normed(block.first_norm, x)).view(size, heads + 2 * groups, width)
+            qkv = block.qkv.forward(_normed(block.first_norm, x)).view(size, heads + 2 * groups, width)
             turning = qkv[:, : heads + groups]  # (B, Hq + Hk, W)
             if block.q_norm is not None and block.k_norm is not None:
                 turning = torch.cat((_normed(block.q_norm, qkv[:, :heads]), _normed(block.k_norm, turning[:, heads:])), dim=1)
             halves = turning.view(size, heads + groups, 2, width // 2).flip(2).view(size, heads + groups, width)
             turned = torch.addcmul(turning * cos, halves, turn)  # (B, Hq + Hk, W)
-            keys, values = cache.update(turned[:, heads:, None], qkv[:, heads + groups :, None], index)  # (B, Hk, S + 1, W)
+            keys, values = cache.layers[index].update(
+                turned[:, heads:, None], qkv[:, heads + groups :, None]
+            )  # (B, Hk, S + 1, W)
             # the heads of one group as the queries of one head: their keys are read once, and never copied
             queries = turned[:, :heads].view(size, groups, heads // groups, width)
             attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)  # (B, Hk, Hq / Hk, W)
             x = block.out.plus(attended.reshape(size, heads * width), x)
-            gate, up = block.gate_up(_normed(block.second_norm, x)).chunk(2, dim=-1)
-            x = block.down.plus(F.silu(gate) * up, x)
+            gate, up = block.gate_up.forward(_normed(block.second_norm, x)).chunk(2, dim=-1)
+            x = block.down.plus(F.silu(gate).mul_(up), x)
         x = _normed(self._parts.norm, x)
         states.append(x)
         return self._parts.finish(self._parts.head(x)), states
@@ -138,7 +140,7 @@ def _normed(norm: Any, x: torch.Tensor) -> torch.Tensor:
         normed: torch.Tensor = norm(x)
         return normed
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    scale = torch.rsqrt(length.square_().div_(x.shape[-1]).add_(norm.variance_epsilon))
+    scale = torch.mul(length, length, out=length).div_(x.shape[-1]).add_(norm.variance_epsilon).rsqrt_()
     return (x * scale).mul_(norm.weight)
 
 

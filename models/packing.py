@@ -104,6 +104,8 @@ class PackedLinear(nn.Module):
         self._bias = None if bias is None else bias.detach()
         parts = _parts(weight) if unembeds else [(slice(0, self.out_features), [(slice(0, self.in_features), weight)])]
         self._tiles = [(rows, [(columns, _packed(part)) for columns, part in blocks]) for rows, blocks in parts]
+        single = len(self._tiles) == 1 and len(self._tiles[0][1]) == 1
+        self._whole = self._tiles[0][1][0][1] if single else None
         self.dtype = weight.dtype
         self.train(linear.training)
 
@@ -124,8 +126,8 @@ class PackedLinear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self._bias is not None}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(self._tiles) == 1 and len(self._tiles[0][1]) == 1:
-            return _product(x, self._tiles[0][1][0][1], self._bias)
+        if self._whole is not None:
+            return _product(x, self._whole, self._bias)
         flat = x.reshape(-1, self.in_features)  # (n, in)
         out = torch.empty(flat.shape[0], self.out_features, dtype=x.dtype)
         _fill(out, flat, self._tiles, self._bias)
@@ -133,9 +135,9 @@ class PackedLinear(nn.Module):
 
     def plus(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """``y`` (…, out) plus `forward` of x, summed inside the kernel."""
-        if len(self._tiles) > 1 or self._bias is not None:
+        if self._whole is None or self._bias is not None:
             return y + self.forward(x)
-        return _sum(x, y, self._tiles[0][1][0][1])
+        return _sum(x, y, self._whole)
 
     def into(self, x: torch.Tensor, out: torch.Tensor) -> None:
         """`forward` of x (n, in) into a buffer (n, out)."""
@@ -225,7 +227,7 @@ def _packed(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    y: torch.Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
     return y
 
 

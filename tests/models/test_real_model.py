@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from models import embedded, engine, lens
 from models.errors import ModelNotPulledError
@@ -74,6 +75,37 @@ def test_trace_equals_the_plain_reference(smollm, answer):
     assert trace.special.tolist() == [False] * (trace.length - 1) + [True]
     assert (trace.emitted_rank[:, -1] == 0).all()
     assert trace.meta["tied_embeddings"] is True
+
+
+@pytest.mark.parametrize("question", [FOOT, "What is the capital of France?", "Why do clouds eat stones?"])
+def test_trace_equals_transformers_own_weights_and_kernels(smollm, question):
+    """Packed weights and captured states against an untouched model: 1e-5 where this was written, rounding apart elsewhere."""
+    plain = transformers.AutoModelForCausalLM.from_pretrained(embedded.locate(), dtype=torch.float32).eval()
+    answer = smollm.answer(Job(question, sampling=Sampling(max_new_tokens=20)))
+    captured = smollm.trace(answer)
+    smollm.forget()
+    again = smollm.trace(answer)
+    assert (captured.meta["states"], again.meta["states"]) == ("captured", "recomputed")
+    expected = lens.trace(plain, answer.prompt_ids, answer.answer_ids)
+    for trace in (captured, again):
+        rows = [[expected.top_ids[t, d].tolist() for d in range(31)] for t in range(trace.length)]
+        for t, d in np.ndindex(trace.top_ids.shape[:2]):
+            ids = trace.top_ids[t, d, :5].tolist()
+            theirs = [expected.top_probs[t, d, rows[t][d].index(i)] for i in ids]
+            assert np.abs(trace.top_probs[t, d, :5] - theirs).max() < 2e-5
+        assert np.abs(trace.emitted_prob - expected.emitted_prob).max() < 2e-5
+        assert np.abs(trace.entropy - expected.entropy).max() < 5e-4
+
+
+def test_answers_asked_together_are_those_asked_alone(smollm):
+    jobs = [Job(q, sampling=Sampling(max_new_tokens=16)) for q in (FOOT, "Name three colours.", "How many moons has a sandwich?")]
+    alone = [smollm.answer(job) for job in jobs]
+    tokens = [smollm.begin(job) for job in jobs]
+    ended = {}
+    while len(ended) < len(jobs):
+        ended.update({tokens.index(token): result for token, result in smollm.step()})
+    assert [ended[n].text for n in range(len(jobs))] == [answer.text for answer in alone]
+    assert all(trace.meta["argmax_agreement"] == 1.0 for trace in smollm.traces([ended[n] for n in range(len(jobs))]))
 
 
 def test_seeded_sampling(smollm):

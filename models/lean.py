@@ -135,13 +135,11 @@ def _block(block: Any) -> _Block | None:
 
 
 def _normed(norm: Any, x: torch.Tensor) -> torch.Tensor:
-    """The RMS norm of these families; in fp32 with the fewest operators, in other dtypes as the module rounds."""
-    if x.dtype is not torch.float32:
-        normed: torch.Tensor = norm(x)
-        return normed
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    """The RMS norm of these families with the fewest operators: statistics in fp32, rounded before the weight, as they do."""
+    wide = x.float()
+    length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
     scale = torch.mul(length, length, out=length).div_(x.shape[-1]).add_(norm.variance_epsilon).rsqrt_()
-    return (x * scale).mul_(norm.weight)
+    return (wide * scale).to(x.dtype).mul_(norm.weight)
 
 
 @torch.inference_mode()

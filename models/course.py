@@ -55,6 +55,7 @@ class Course:
         self.decoded: Decoded | None = None
         self.error: BaseException | None = None
         self.states: list[list[torch.Tensor]] = []  # T lists of L+1 states (D,)
+        self.keeps = True
         self._text = _Text(Detokenizer(tokenizer, special), prompt.style, on_text)
         self._stop_ids = stop_ids
         self._cancelled = cancelled

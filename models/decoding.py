@@ -27,6 +27,9 @@ from models.sampling import draw
 _MOST = 1 << 20
 """Courses in one pass: no limit of the decoder's own; who calls `Decoder.add` keeps one."""
 
+_MOST_STATES = 1 << 30
+"""Bytes of states that all courses under way may hold; the second pass of one that lost its own computes them again."""
+
 _WORTH_SHARING = 8
 """Tokens of a common beginning from which on it is read once."""
 
@@ -235,10 +238,20 @@ class Decoder:
         batch.read = lengths
         self._take(batch, logits, dict(enumerate(states)) if self._capture else {})
 
+    def _bound(self, of_one: int) -> None:
+        """Let the longest courses lose their states, ``of_one`` bytes a token, when all together hold too much."""
+        keeping = [course for course in self._courses() if course.keeps]
+        if sum(len(course.states) for course in keeping) * of_one > _MOST_STATES:
+            longest = max(keeping, key=lambda course: len(course.states))
+            longest.keeps = False
+            longest.states.clear()
+
     def _take(self, batch: _Batch, logits: torch.Tensor, states: dict[int, torch.Tensor]) -> None:
         drawn = draw(logits, [course.sampler for course in batch.courses])
+        if states:
+            self._bound(sum(state[0].numel() * state.element_size() for state in states.values()))
         for row, (course, token) in enumerate(zip(batch.courses, drawn, strict=True)):
-            if states:
+            if states and course.keeps:
                 course.states.append([states[depth][row] for depth in range(len(states))])
             try:
                 course.push(token)

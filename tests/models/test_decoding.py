@@ -182,3 +182,13 @@ def test_a_common_beginning_is_read_once(engine):
     assert (one, all_of_them) == (1, 3)
     assert common > len(same)
     assert common + rest == max(len(answer.prompt_ids) for answer in answers)
+
+
+def test_the_longest_lose_their_states_when_all_hold_too_much(engine, monkeypatch):
+    monkeypatch.setattr(engine, "_stop_ids", frozenset())
+    of_one = 5 * 32 * 4  # L + 1 depths, 32 wide, fp32
+    monkeypatch.setattr(decoding, "_MOST_STATES", 30 * of_one)
+    answers = together(engine, [Job(q, sampling=Sampling(max_new_tokens=n)) for q, n in zip(QUESTIONS, (60, 5, 5), strict=False)])
+    made = engine.traces(answers)
+    assert [trace.meta["states"] for trace in made] == ["recomputed", "captured", "captured"]
+    assert all(trace.meta["argmax_agreement"] == 1.0 for trace in made)

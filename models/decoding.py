@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -96,8 +97,8 @@ class Decoder:
         """Let those that are done leave."""
         self._ended += [course for course in self._courses() if course.done]
         for group in (self._waiting, self._live):
-            for batch in group:
-                batch.drop_done()
+            for batch in list(group):
+                self._guarded(batch, batch.drop_done)
             group[:] = [batch for batch in group if batch.courses]
 
     def _read_a_piece(self) -> None:
@@ -121,7 +122,7 @@ class Decoder:
         size = len(batch.courses)
         roomy = next((live for live in self._live if len(live.courses) + size <= self._most), None) if self._together else None
         if roomy is not None:
-            roomy.join(batch)
+            self._guarded(roomy, lambda: roomy.join(batch))
         else:
             self._live.append(batch)
 
@@ -142,9 +143,8 @@ class Decoder:
         one = _Batch(batch.courses, None, [0])
         self._waiting[0] = one  # should it fail, these fail
         self._run(one, [rows[0][:common]], draws=False)
-        if one in self._waiting:
+        if one in self._waiting and self._guarded(one, lambda: one.cache.spread(padding)):
             batch.cache = one.cache
-            batch.cache.spread(padding)
             batch.read = [common - pad for pad in padding]
             self._waiting[0] = batch
 
@@ -168,14 +168,21 @@ class Decoder:
         return gathered
 
     def _run(self, batch: _Batch, tokens: list[list[int]], *, draws: bool = True) -> None:
-        """One forward pass of a batch over ``tokens``, one list a course; on too little memory, with half of the batch."""
+        """One forward pass of a batch over ``tokens``, one list a course."""
+        self._guarded(batch, lambda: self._forward(batch, tokens, draws))
+
+    def _guarded(self, batch: _Batch, work: Callable[[], None]) -> bool:
+        """Do what takes memory for a batch; on too little, its courses begin anew, fewer at once. Says whether it went well."""
         try:
             with memory_errors():
-                self._forward(batch, tokens, draws)
+                work()
         except OutOfMemoryError as error:
             self._shrink(batch, error)
         except Exception as error:  # noqa: BLE001  whatever it is, it belongs to those who asked
             self._fail(batch, error)
+        else:
+            return True
+        return False
 
     def _shrink(self, batch: _Batch, error: OutOfMemoryError) -> None:
         """Begin the courses of a batch anew, fewer at a time, from the tokens that they have; one that is alone has to end."""
@@ -185,7 +192,7 @@ class Decoder:
         self._forget(batch)
         self._most = len(batch.courses) // 2
         log.warning("out of memory with %d answers in one pass; going on with %d at once", len(batch.courses), self._most)
-        self._waiting = [*(_Batch([course], None, [0]) for course in batch.courses), *self._waiting]
+        self._waiting[:0] = [_Batch([course], None, [0]) for course in batch.courses]
 
     def _fail(self, batch: _Batch, error: Exception) -> None:
         for course in batch.courses:
@@ -277,9 +284,9 @@ class _Batch:
             self.cache.keep(rows, before - max(self.read))
 
     def join(self, other: _Batch) -> None:
-        self.cache.join(other.cache)
-        self.courses += other.courses
+        self.courses += other.courses  # before the cache: should that fail, these begin anew with the others
         self.read += other.read
+        self.cache.join(other.cache)
 
 
 def _alike(mine: list[int], theirs: list[int], most: int) -> int:

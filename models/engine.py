@@ -250,7 +250,7 @@ def _describe(loaded: Loaded, config: ModelConfig, prompt: PromptConfig, load_se
         architecture=type(model).__name__,
         layers=int(text_config.num_hidden_layers),
         vocabulary=int(text_config.vocab_size),
-        context=_context(text_config, tokenizer),
+        context=prompts.context_of(text_config, tokenizer),
         parameters=int(model.num_parameters()),
         device=_devices(model),
         dtype=str(model.dtype).removeprefix("torch."),
@@ -261,12 +261,6 @@ def _describe(loaded: Loaded, config: ModelConfig, prompt: PromptConfig, load_se
         load_seconds=load_seconds,
         versions=lens.versions() | {"accelerate": version("accelerate")},
     )
-
-
-def _context(text_config: Any, tokenizer: Any) -> int:
-    """Tokens that prompt and answer may have together: what the positions allow, or less when the tokenizer says so."""
-    positions = getattr(text_config, "max_position_embeddings", None) or 2048
-    return int(min(positions, tokenizer.model_max_length or positions))
 
 
 def _devices(model: Any) -> str:

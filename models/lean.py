@@ -98,7 +98,7 @@ class LeanStep:
 def build(model: Any, parts: Parts | None) -> LeanStep | None:
     """A lean step for ``model``; None for another family, weights that are not packed, or numbers that are not the model's."""
     config = model.config
-    if parts is None or config.model_type not in _FAMILIES or any(_slides(config)) or config.hidden_act != "silu":
+    if parts is None or config.model_type not in _FAMILIES or _slides(config) or config.hidden_act != "silu":
         return None
     blocks = [_block(block) for block in parts.blocks]
     if any(block is None for block in blocks):
@@ -110,9 +110,10 @@ def build(model: Any, parts: Parts | None) -> LeanStep | None:
     return step
 
 
-def _slides(config: Any) -> list[bool]:
-    kinds = getattr(config, "layer_types", None) or []
-    return [*(kind != "full_attention" for kind in kinds), bool(getattr(config, "sliding_window", None)) and not kinds]
+def _slides(config: Any) -> bool:
+    """Whether any block attends to a window alone."""
+    kinds = getattr(config, "layer_types", None)
+    return any(kind != "full_attention" for kind in kinds) if kinds else bool(getattr(config, "sliding_window", None))
 
 
 def _block(block: Any) -> _Block | None:

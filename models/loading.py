@@ -71,7 +71,7 @@ def open_model(config: ModelConfig, on_stage: Callable[[str], None]) -> Loaded:
         read_config(source, config)
         on_stage("loading the weights")
         found: Any = AutoModelForCausalLM.from_pretrained(
-            source.place, output_loading_info=True, **origin(source), **_format(source), **placing
+            source.place, output_loading_info=True, **origin(source), **format_of(source), **placing
         )
     model, report = found
     if report.get("missing_keys"):
@@ -165,7 +165,8 @@ def origin(source: Source) -> dict[str, Any]:
     return where
 
 
-def _format(source: Source) -> dict[str, Any]:
+def format_of(source: Source) -> dict[str, Any]:
+    """Arguments with which `from_pretrained` reads the weights in the format that this source has."""
     return embedded.dequantized() if source.gguf else {"use_safetensors": True}
 
 

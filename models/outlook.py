@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
 from models import adapters, placing, prompts
-from models.errors import ForwardPassError, ModelError
+from models.errors import ModelError
 from models.loading import Source, choose_device, choose_dtype, explained, find_source, origin, read_config
 from models.memory import chunk_bytes
 from models.placing import Needs, Placement, Working
@@ -108,7 +108,7 @@ def look(config: ModelConfig) -> Outlook:
         notes.append(
             "bitsandbytes would leave most of these weights as they are: it makes plain linear layers small, and nothing else."
         )
-    parts = _parts(model)
+    inner_voice = adapters.reason_against(model) if model is not None else "This cannot be told without the weights."
     needs = Needs.of(model, _Sizes(config.quantization, dtype)) if model is not None else None
     cache = _cache(model, text, dtype)
     second_pass = _second_pass(text, dtype, chunk_bytes(device, config.memory_limit))
@@ -123,11 +123,11 @@ def look(config: ModelConfig) -> Outlook:
         layers=_number(text, "num_hidden_layers"),
         width=_number(text, "hidden_size"),
         vocabulary=_number(text, "vocab_size"),
-        context=_context(text, tokenizer) if tokenizer is not None else None,
+        context=prompts.context_of(text, tokenizer) if tokenizer is not None else None,
         styles=prompts.styles(tokenizer) if tokenizer is not None else (),
         chat=chat,
-        inner_voice=adapters.reason_against(model) if model is not None else "This cannot be told without the weights.",
-        batches=parts is not None and parts.batches,
+        inner_voice=inner_voice,
+        batches=inner_voice is None and adapters.find(model).batches,
         dtype=str(dtype).removeprefix("torch."),
         quantization=config.quantization,
         weights=weights,
@@ -185,13 +185,6 @@ def _placed(
     if model is None or needs is None:
         return None
     return placing.place(config, device, model, needs, Working(cache or 0, second_pass or 0))
-
-
-def _parts(model: Any | None) -> adapters.Parts | None:
-    try:
-        return adapters.find(model) if model is not None else None
-    except ForwardPassError:
-        return None
 
 
 class _Sizes:
@@ -276,12 +269,6 @@ def _kind(config: ModelConfig, source: Source) -> str:
     if config.id == DEFAULT_MODEL:
         return "default model"
     return "Hugging Face hub" if source.on_hub else "GGUF file" if source.gguf else "folder"
-
-
-def _context(text: Any, tokenizer: Any) -> int:
-    """As `models.engine` reckons it: what the positions allow, or less when the tokenizer says so."""
-    positions = _number(text, "max_position_embeddings") or 2048
-    return min(positions, int(tokenizer.model_max_length or positions))
 
 
 def _number(text: Any, name: str) -> int | None:

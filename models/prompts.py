@@ -94,6 +94,12 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
     return Prompt(tuple(ids), style, min(wanted, room), dropped)
 
 
+def context_of(text_config: Any, tokenizer: Any) -> int:
+    """Tokens that prompt and answer may have together: what the positions allow, or less when the tokenizer says so."""
+    positions = getattr(text_config, "max_position_embeddings", None) or 2048
+    return int(min(positions, tokenizer.model_max_length or positions))
+
+
 def _next_question(history: Sequence[Turn], start: int) -> int:
     """The first turn from ``start`` on that is no reply: a reply is not kept without its question."""
     return next((i for i in range(start, len(history)) if history[i].role == "user"), len(history))

@@ -247,8 +247,11 @@ class Scheduler:
             ended = self.engine.step()  # type: ignore[attr-defined]
         except BaseException as error:  # noqa: BLE001  a defect of the engine: nobody shall wait for ever
             ended = [(token, error) for token in underway]
+            for work in underway.values():
+                work.stop.set()  # should the engine go on with them
         for token, result in ended:
-            underway.pop(token).settle(result)
+            if token in underway:  # not one that was given up
+                underway.pop(token).settle(result)
 
 
 async def _join(thread: threading.Thread) -> None:

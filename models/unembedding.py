@@ -102,7 +102,7 @@ class _Reader:
 
     def rows_in(self, size: int) -> int:
         """Cells whose logits and the sweep's own rows, half as much again, take ``size`` bytes; the head's dtype goes extra."""
-        own = 0 if self._parts_dtype() is torch.float32 else 2
+        own = 0 if self._states[-1].dtype is torch.float32 else 2
         return max(1, size // ((6 + own) * self._vocabulary))
 
     def make_room(self, rows: int, positions: int) -> None:
@@ -166,9 +166,6 @@ class _Reader:
     def _logprobs(self, normed: torch.Tensor) -> torch.Tensor:
         logits = self._logits(normed)
         return torch.log_softmax(logits, -1, out=logits)
-
-    def _parts_dtype(self) -> torch.dtype:
-        return self._states[-1].dtype
 
     def result(self) -> Reading:
         return Reading(

@@ -18,7 +18,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as bpe
 
-from models import adapters, embedded, engine, loading, packing, prompts
+from models import adapters, embedded, engine, loading, prompts
 from models.bench import shapes
 from models.bench.results import Measured
 from models.errors import ModelError, OutOfMemoryError
@@ -109,8 +109,7 @@ def of_config(config: ModelConfig, say: Say) -> Subject:
 
     def reference() -> Any:
         say("loading the plain reference")
-        options: dict[str, Any] = {"revision": source.revision} if source.revision else {}
-        options |= {"gguf_file": source.gguf, **embedded.dequantized()} if source.gguf else {"use_safetensors": True}
+        options = loading.origin(source) | loading.format_of(source)
         with embedded.no_progress_bars():
             plain = _HF.AutoModelForCausalLM.from_pretrained(source.place, dtype=dtype, **options)
         return plain.to(device).eval()
@@ -149,7 +148,7 @@ def of_random(
     say(f"drawing random weights ({name})")
     with memory_errors():
         made = engine.from_model(reference(), tokenizer(config.get_text_config().vocab_size), name=name)
-        packing.pack(made.model)  # as `engine.load` does
+        made.pack()  # as `engine.load` does
     return _subject(made, config, device, dtype, name=name, random=True, reference=reference)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import adapters, decoding, engine
+from models import adapters, decoding, engine, kv
 from models.errors import AnswerCancelledError, OutOfMemoryError
 from models.types import BatchEngine, Job, Sampling
 from tests.models import tiny
@@ -28,7 +28,8 @@ def together(made, wanted, *, every: int = 0):
         while waiting and (not every or step >= every * len(begun)):
             begun.append(made.begin(waiting.pop(0)))
         for token, result in made.step():
-            ended[begun.index(token)] = result
+            if token in begun:
+                ended[begun.index(token)] = result
         if len(ended) == len(wanted):
             return [ended[n] for n in range(len(wanted))]
     raise AssertionError("never ended")
@@ -142,6 +143,29 @@ def test_too_little_memory_makes_smaller_batches_and_loses_no_answer(engine):
         answers = together(engine, jobs())
     assert [a.answer_ids for a in answers] == [a.answer_ids for a in alone]
     assert all(trace.meta["argmax_agreement"] == 1.0 for trace in engine.traces(answers))
+
+
+@pytest.mark.parametrize("operation", ["join", "keep", "spread"])
+def test_too_little_memory_for_the_cache_loses_no_answer(engine, monkeypatch, operation):
+    same = "Tell me, as briefly as you can: "
+    wanted = [Job(same + q, sampling=Sampling(max_new_tokens=4 + 3 * n)) for n, q in enumerate(QUESTIONS)]
+    alone = [engine.answer(job) for job in wanted]
+    real, left = getattr(kv.GrowingLayer, operation), [2]  # in the second layer, when the first is done already
+
+    def fails(self, *args):
+        left[0] -= 1
+        if not left[0]:
+            raise RuntimeError("CUDA out of memory.")
+        return real(self, *args)
+
+    monkeypatch.setattr(kv.GrowingLayer, operation, fails)
+    first = engine.begin(wanted[0])
+    engine.step()
+    answers = together(engine, wanted[1:])
+    assert left[0] <= 0
+    assert [a.answer_ids for a in answers] == [a.answer_ids for a in alone[1:]]
+    assert first.done
+    assert first.ids == list(alone[0].answer_ids)
 
 
 def test_too_little_memory_for_one_is_told(engine):

@@ -294,3 +294,20 @@ async def test_a_defect_of_the_engine_reaches_everyone(batches, monkeypatch):
     monkeypatch.setattr(batches.engine, "step", lambda: 1 / 0)
     for result in await asyncio.gather(batches.answer(Job("a")), batches.answer(Job("b")), return_exceptions=True):
         assert isinstance(result, ZeroDivisionError)
+
+
+async def test_the_thread_survives_an_engine_that_fails_and_goes_on(batches, monkeypatch):
+    real, failures = batches.engine.step, [1 / 3]
+
+    def step():
+        if failures:
+            raise ZeroDivisionError(failures.pop())
+        return real()  # still holds the one that was given up
+
+    monkeypatch.setattr(batches.engine, "step", step)
+    batches.engine.gate.set()
+    with pytest.raises(ZeroDivisionError):
+        await batches.answer(Job("a"))
+    assert (await batches.answer(Job("b"))).text
+    assert batches.engine.calls[0] == "a+b"
+    assert "a" not in batches.engine.calls[1].split("+")  # it was told to stop

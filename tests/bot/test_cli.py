@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,13 +16,12 @@ import discord
 import pytest
 
 import models.engine
-from bot import __main__ as front_door
 from bot.client import PERMISSIONS
 from bot.errors import OutOfMemoryError, TraceMismatchError
-from bot.log import LOWEST
 from bot.services.monologue import tell, verify
 from models.fake import FakeEngine
 from models.trace import Trace
+from tests.bot.conftest import Run
 
 FOOT = "How many eyes does my foot have?"
 ANSWER = "The answer is 2."
@@ -34,36 +30,6 @@ TRACE_FIELDS = {
     "prompt_ids", "answer_ids", "tokens", "top_ids", "top_probs", "emitted_prob", "emitted_rank", "entropy", "kl_to_final",
     "sampled_prob", "meta",
 }  # fmt: skip
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
-    """``forwardpass <arguments>`` in an empty folder: exit code, stdout, stderr."""
-    for name in [name for name in os.environ if name.startswith("FORWARDPASS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("FORWARDPASS_STORAGE__URL", f"sqlite+aiosqlite:///{tmp_path / 'runs.sqlite3'}")
-
-    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in ("", *LOWEST)}
-    handlers = list(root.handlers)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["forwardpass", *arguments])
-        try:
-            front_door.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        shown = capsys.readouterr()
-        return code, shown.out, shown.err
-
-    yield call
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

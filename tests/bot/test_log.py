@@ -6,26 +6,14 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from bot.config import LogConfig
 from bot.errors import StorageError
-from bot.log import LOWEST, error_id, log_unexpected, safe_traceback, setup
+from bot.log import error_id, log_unexpected, safe_traceback, setup
 
 SECRET = "how many eyes does my foot have"
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    levels = {name: logging.getLogger(name).level for name in [None, *LOWEST, "discord.gateway"]}
-    handlers = root.handlers[:]
-    yield
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 def start(level: str = "INFO", *, json_lines: bool = False) -> io.StringIO:

@@ -19,3 +19,11 @@ def llama():
 @pytest.fixture
 def engine(llama, tokenizer):
     return from_model(llama, tokenizer)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A saved tiny model."""
+    place = tmp_path / "tiny-model"
+    tiny.save(place)
+    return place

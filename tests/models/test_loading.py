@@ -13,14 +13,6 @@ from models.types import Job, ModelConfig, Sampling
 from tests.models import ggufs, tiny
 
 
-@pytest.fixture
-def folder(tmp_path):
-    place = tmp_path / "tiny-model"
-    tiny.model().save_pretrained(place)
-    tiny.tokenizer().save_pretrained(place)
-    return place
-
-
 def test_local_folder(folder):
     stages = []
     loaded = engine.load(ModelConfig(id=str(folder), device="cpu"), on_stage=stages.append)

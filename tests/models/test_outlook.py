@@ -15,14 +15,6 @@ from models.types import ModelConfig
 from tests.models import ggufs, tiny
 
 
-@pytest.fixture
-def folder(tmp_path):
-    place = tmp_path / "tiny-model"
-    tiny.model().save_pretrained(place)
-    tiny.tokenizer().save_pretrained(place)
-    return place
-
-
 def config_alone(folder, model_type, **changes):
     """A folder with a config and a tokenizer, and no weights."""
     config = tiny.config(model_type, **changes)

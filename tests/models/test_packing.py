@@ -108,10 +108,8 @@ def test_a_second_pass_without_memory_goes_on_with_smaller_chunks(tokenizer, mon
         made.trace(answer)
 
 
-def test_the_limit_of_the_config_is_kept(tmp_path, tokenizer):
-    tiny.model().save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    made = engine.load(ModelConfig(id=str(tmp_path), device="cpu", memory_limit="8KiB"))
+def test_the_limit_of_the_config_is_kept(folder):
+    made = engine.load(ModelConfig(id=str(folder), device="cpu", memory_limit="8KiB"))
     answer = made.answer(Job("How many?", sampling=Sampling(max_new_tokens=20)))
     assert made.trace(answer).length == len(answer.answer_ids)
     assert ModelConfig(memory_limit="512MiB").memory_limit == 512 << 20

@@ -164,3 +164,9 @@ def named(name: str):
 
 def ids_of(text: str) -> list[int]:
     return tokenizer()(text)["input_ids"]
+
+
+def save(folder) -> None:
+    """A whole model in ``folder``, as transformers writes it."""
+    model().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from bot import __main__ as front_door
+from tests.bot.conftest import Run
 from tests.models import tiny
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     place = tmp_path / "tiny-model"
-    tiny.model().save_pretrained(place)
-    tiny.tokenizer().save_pretrained(place)
+    tiny.save(place)
     return place
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setenv("COLUMNS", "160")
+@pytest.fixture(autouse=True)
+def _on_a_cpu(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORWARDPASS_MODEL__DEVICE", "cpu")
-    monkeypatch.setattr(sys, "argv", ["forwardpass", "model", "info", *arguments])
-    code = 0
-    try:
-        front_door.main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    shown = capsys.readouterr()
-    return code, shown.out, shown.err
 
 
-def test_what_it_prints(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_prints(folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.chdir(folder.parent)
-    code, out, _ = run(monkeypatch, capsys, str(folder))
+    code, out, _ = run("model", "info", str(folder))
     assert code == 0
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[0] == "tiny-model folder"
@@ -48,10 +38,10 @@ def test_what_it_prints(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         assert word in out
 
 
-def test_as_one_json_object(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_one_json_object(folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.chdir(folder.parent)
     monkeypatch.setenv("FORWARDPASS_MODEL__ID", str(folder))
-    code, out, _ = run(monkeypatch, capsys, "--json")
+    code, out, _ = run("model", "info", "--json")
     assert (code, out.count("\n")) == (0, 1)
     shown = json.loads(out)
     assert (shown["architecture"], shown["layers"], shown["inner_voice"], shown["chat"]) == ("LlamaForCausalLM", 4, None, None)
@@ -59,9 +49,7 @@ def test_as_one_json_object(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert shown["weights"].keys() == {"float32", "bfloat16", "int8", "int4"}
 
 
-def test_the_revision_of_the_config_is_not_that_of_another_model(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_revision_of_the_config_is_not_that_of_another_model(folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     from models import outlook
 
     asked = []
@@ -69,14 +57,14 @@ def test_the_revision_of_the_config_is_not_that_of_another_model(
     monkeypatch.setattr(outlook, "look", lambda config: (asked.append(config), plain(config))[1])
     monkeypatch.setenv("FORWARDPASS_MODEL__ID", "someone/else")
     monkeypatch.setenv("FORWARDPASS_MODEL__REVISION", "abc")
-    assert run(monkeypatch, capsys, str(folder))[0] == 0
-    assert run(monkeypatch, capsys, str(folder), "--revision", "v2")[0] == 0
+    assert run("model", "info", str(folder))[0] == 0
+    assert run("model", "info", str(folder), "--revision", "v2")[0] == 0
     assert [config.revision for config in asked] == [None, "v2"]
 
 
-def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     monkeypatch.chdir(tmp_path)
     for how in ((), ("--json",)):
-        code, out, err = run(monkeypatch, capsys, "./nothing", *how)
+        code, out, err = run("model", "info", "./nothing", *how)
         assert (code, out) == (1, "")
         assert "no file or folder" in " ".join(err.split())

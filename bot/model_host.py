@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from bot.errors import ForwardPassError, ModelError
+from bot.errors import ForwardPassError, ModelError, UnsupportedArchitectureError
 from bot.log import log_unexpected
+from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.scheduler import Scheduler
 from models.trace import Trace
-from models.types import Answer, Engine, Job, ModelInfo
+from models.types import Answer, Engine, Job, ModelInfo, Prober
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +60,23 @@ class ModelHost:
 
     async def trace(self, answer: Answer, *, k: int = 10) -> Trace:
         return await self._ready_scheduler().trace(answer, k=k)
+
+    async def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
+        return await self._probe(lambda prober: prober.findings(answer, trace, question=question, watch=watch))
+
+    async def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+        return await self._probe(lambda prober: prober.why(answer, t, parts=parts, seed=seed))
+
+    async def self_report(self, question: str, answer: Answer) -> SelfReport:
+        return await self._probe(lambda prober: prober.self_report(question, answer))
+
+    async def _probe(self, look: Callable[[Prober], T]) -> T:
+        def work(engine: Engine) -> T:
+            if not isinstance(engine, Prober):
+                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+            return look(engine)
+
+        return await self._ready_scheduler().call(work)
 
     async def aclose(self) -> None:
         """Stop between two tokens and join the thread."""

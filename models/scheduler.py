@@ -129,6 +129,11 @@ class Scheduler:
         rank = self._rank(Priority.DUMP if for_dump else Priority.TRACE)
         return await self._await(TraceWork(rank, self.engine, answer, k))
 
+    async def call(self, work: Callable[[Engine], T], *, priority: Priority = Priority.TRACE) -> T:
+        """Run ``work`` with the engine in the device thread, when its turn comes. Once running it is not interrupted."""
+        engine = self.engine
+        return await self._submit(priority, lambda _stop: work(engine))
+
     async def aclose(self) -> None:
         """Stop what runs (between two tokens), refuse what waits, and join the thread. May be called twice."""
         self._close()

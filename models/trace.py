@@ -11,13 +11,16 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-SCHEMA = 1
+from models.findings import Findings
+
+SCHEMA = 2
+_READABLE = (1, 2)  # 1 knew no findings
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -44,6 +47,8 @@ class Trace:
     pieces: Mapping[int, str]
     """Display string of every id in ``top_ids`` and ``answer_ids``, so that a trace is readable without its tokenizer."""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
+    """Evidence beyond the lens, where it was asked for."""
 
     @property
     def depths(self) -> int:
@@ -68,6 +73,7 @@ class Trace:
             "tokens": list(self.tokens),
             "pieces": {str(i): s for i, s in self.pieces.items()},
             "meta": dict(self.meta),
+            "findings": self.findings.to_json(),
         }
         buffer = io.BytesIO()
         np.savez_compressed(buffer, json=np.frombuffer(json.dumps(text).encode(), dtype=np.uint8), **arrays)
@@ -86,10 +92,11 @@ class Trace:
                 arrays = {name: file[name] for name in file.files if name != "json"}
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError("these bytes are not a stored trace") from error
-        if text["schema"] != SCHEMA:
+        if text["schema"] not in _READABLE:
             raise ValueError(f"trace of schema {text['schema']}, this version reads schema {SCHEMA}")
         pieces = {int(i): s for i, s in text["pieces"].items()}
-        return cls(tokens=tuple(text["tokens"]), pieces=pieces, meta=text["meta"], **arrays)
+        findings = Findings.from_json(text.get("findings", {}))
+        return cls(tokens=tuple(text["tokens"]), pieces=pieces, meta=text["meta"], findings=findings, **arrays)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers under the names of the fields, for `--json`."""
@@ -100,4 +107,9 @@ class Trace:
         out["tokens"] = list(self.tokens)
         out["pieces"] = {str(i): s for i, s in self.pieces.items()}
         out["meta"] = dict(self.meta)
+        out["findings"] = self.findings.to_json()
         return out
+
+    def with_findings(self, **found: Any) -> Trace:
+        """The same trace with more evidence beside it, by the names of `Findings`."""
+        return replace(self, findings=replace(self.findings, **found))

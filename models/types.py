@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from models.findings import CausalCheck, Findings, Part, SelfReport
     from models.trace import Trace
 
 Style = Literal["chat", "story"]
@@ -85,6 +86,17 @@ class Job:
     """None: what the config says, and then what the model can do."""
     sampling: Sampling = field(default_factory=Sampling)
     request_id: str | None = None
+    road: Road | None = field(default=None, repr=False)
+    """Go on from here instead of beginning anew; question, history and style are then those of the road's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """A road not taken: the answer up to token ``t``, then ``token`` in place of the emitted one, then the same sampler."""
+
+    answer: Answer = field(repr=False)
+    t: int
+    token: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,4 +212,35 @@ class BatchEngine(Engine, Protocol):
 
     def traces(self, answers: Sequence[Answer], *, k: int = 10) -> Sequence[Trace | BaseException]:
         """The second passes of several answers at once, or why one could not be."""
+        ...
+
+
+@runtime_checkable
+class Prober(Protocol):
+    """An engine that can look further into an answer of its own than the lens does. Blocks, as `Engine` does."""
+
+    def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
+        """What one more look gives: attribution, attention, template pull (with a ``question``) and watched words.
+
+        What cannot be looked at with this model is None, and `Findings.notes` says why.
+
+        Raises:
+            UnsupportedArchitectureError, OutOfMemoryError.
+        """
+        ...
+
+    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+        """The causal check of answer token ``t``: one batched pass over variants of it, a block's contribution removed in each.
+
+        Raises:
+            UnsupportedArchitectureError, OutOfMemoryError.
+        """
+        ...
+
+    def self_report(self, question: str, answer: Answer) -> SelfReport:
+        """P(True): the model is shown question and answer and asked whether it is right.
+
+        Raises:
+            QuestionTooLongError, OutOfMemoryError.
+        """
         ...

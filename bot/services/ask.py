@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from bot.errors import (
 from bot.services.line import Place, WaitingLine
 from bot.storage.records import NewRun, Run, Source, State
 from bot.storage.runs import RunStore
+from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.trace import Trace
 from models.types import Answer, Job, ModelInfo, Sampling, Style
 
@@ -47,6 +48,14 @@ class Model(Protocol):
     ) -> Answer: ...
 
     async def trace(self, answer: Answer, *, k: int = 10) -> Trace: ...
+
+    async def findings(
+        self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()
+    ) -> Findings: ...
+
+    async def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck: ...
+
+    async def self_report(self, question: str, answer: Answer) -> SelfReport: ...
 
 
 @dataclass(frozen=True, slots=True)

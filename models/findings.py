@@ -81,7 +81,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Removals:
-    """One row per block: its contribution to the residual stream removed at the position that predicts the token, and nowhere else."""
+    """One row per block: its contribution removed from the residual stream where the token is predicted, and nowhere else."""
 
     part: Part
     logprob: FloatArray  # (L,) of the emitted token after the removal

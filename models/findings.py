@@ -1,7 +1,7 @@
 """What is known of an answer beyond its trace: attribution, attention, watched words, template pull, causal checks, self-report.
 
 Each is optional evidence: a sentence of the monologue that needs it is told only where it is there. Frozen, NumPy only; how it is
-computed is in `models.probes`. `L` blocks, `T` answer tokens, `P` prompt tokens; block ``b`` counts from 1, and puts out depth ``b``.
+computed is in `models.probes`. `L` blocks, `T` answer tokens, `P` prompt tokens; block ``b``, from 1, puts out depth ``b``.
 """
 
 from __future__ import annotations

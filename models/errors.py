@@ -10,10 +10,16 @@ The whole tree (the bot's branches live in ``bot.errors``, which re-exports ever
     │   ├── DownloadError              offline, interrupted, or a checksum that does not match
     │   ├── OutOfMemoryError           the device ran out of memory
     │   ├── UnsupportedArchitectureError   answers, but has no inner voice
-    │   └── TraceMismatchError         the second pass does not agree with the answer pass
+    │   ├── TraceMismatchError         the second pass does not agree with the answer pass
+    │   └── LensError                  something about a learned lens
+    │       ├── LensNotFoundError      there is no such file: it has not been trained yet
+    │       ├── LensFileError          the file is damaged, or no lens
+    │       ├── LensOfAnotherModelError   it was made for another model
+    │       └── LensTrainingError      the text or the checkpoint is not fit to train with
     ├── QuestionError
     │   ├── EmptyQuestionError
-    │   └── QuestionTooLongError       longer than the context, even alone
+    │   ├── QuestionTooLongError       longer than the context, even alone
+    │   └── NoSuchTokenError           asked about a token that the answer, or the model, does not have
     ├── AnswerCancelledError           the question was deleted, or the asker stopped it
     └── (bot.errors)  ConfigError, QueueError, RunError, DiscordSetupError …
 
@@ -86,6 +92,32 @@ class TraceMismatchError(ModelError):
     """The second pass's last row is not the distribution that the answer pass used; the trace is refused."""
 
 
+class LensError(ModelError):
+    """Something about a learned lens: its file, the model that it was made for, or its training."""
+
+
+class LensNotFoundError(LensError):
+    """No lens lies where it was looked for."""
+
+    hint = "Train one with `forwardpass lens train`, or name its file as `lens.file`."
+
+
+class LensFileError(LensError):
+    """The file is damaged, or no lens of this program."""
+
+    hint = "Train it again with `forwardpass lens train`."
+
+
+class LensOfAnotherModelError(LensError):
+    """The lens was made for another model, whose states mean something else."""
+
+    hint = "Train one for this model with `forwardpass lens train`, or set `model.id` to the lens's model."
+
+
+class LensTrainingError(LensError):
+    """The text or the checkpoint is not fit to train a lens with."""
+
+
 class QuestionError(ForwardPassError):
     """Something about the question itself."""
 
@@ -98,6 +130,12 @@ class EmptyQuestionError(QuestionError):
 
 class QuestionTooLongError(QuestionError):
     """The question alone does not fit the model's context."""
+
+
+class NoSuchTokenError(QuestionError):
+    """Asked about a token that the answer does not have, or for one that the model does not have."""
+
+    hint = "Choose one of the answer's own tokens, or one that it considered."
 
 
 class AnswerCancelledError(ForwardPassError):

@@ -10,17 +10,21 @@ import re
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from models.errors import AnswerCancelledError, EmptyQuestionError, QuestionTooLongError
+from models import fake_findings
+from models.errors import AnswerCancelledError, EmptyQuestionError, QuestionTooLongError, UnsupportedArchitectureError
+from models.fake_findings import Doubles, log_softmax
+from models.findings import CausalCheck, Findings, Part, SelfReport
+from models.roads import check_road, check_token
 from models.trace import SCHEMA, FloatArray, IntArray, Trace
-from models.types import Answer, FinalTop, Job, ModelInfo, Sampling, Style
+from models.types import Answer, FinalTop, Job, ModelInfo, Road, Sampling, Style
 
 DEFAULT_ANSWER = "The answer is 2."
+DEFAULT_ROAD = ", or so they say."
 FINAL_TOP = 16
 _END = 0
 _PROMPT_IDS = 40_000  # words of a question that the vocabulary lacks are hashed to ids from here on
@@ -30,14 +34,13 @@ _RIVALS = (
     " Your", " giraffe", " I", " It", " has", " have", " many", ".", ",", "\n", " 脚", " 眼睛", " 👀",
 )  # fmt: skip
 
-Doubles = npt.NDArray[np.float64]
-
 
 class FakeEngine:
-    """An `Engine` that says what it is told to.
+    """An `Engine` and `Prober` that says what it is told to.
 
     Args:
         script: question -> answer, compared without case and surrounding blanks; any other question gets `DEFAULT_ANSWER`.
+        roads: forced word -> how a road not taken goes on after it, compared as questions are; else `DEFAULT_ROAD`.
         delay: seconds before each token.
         layers: L of its traces.
         answer_error: raised by every `answer`, in place of an answer.
@@ -50,6 +53,7 @@ class FakeEngine:
         self,
         script: Mapping[str, str] | None = None,
         *,
+        roads: Mapping[str, str] | None = None,
         delay: float = 0.0,
         layers: int = 12,
         answer_error: BaseException | None = None,
@@ -58,13 +62,14 @@ class FakeEngine:
         gate: threading.Event | None = None,
     ) -> None:
         self._script = {_key(question): answer for question, answer in (script or {}).items()}
+        self._roads = {_key(word): rest for word, rest in (roads or {}).items()}
         self._delay = delay
         self._layers = layers
         self.gate = gate
         self._inner_voice = inner_voice
         self.answer_error = answer_error
         self.trace_error = trace_error
-        words = [w for text in (DEFAULT_ANSWER, *self._script.values()) for w in _split(text)]
+        words = [w for text in self._texts() for w in _split(text)]
         self._words = tuple(dict.fromkeys((*_RIVALS, *words)))  # same script, same ids: stored runs survive a restart
         self._ids = {word: i for i, word in enumerate(self._words)}
         self.jobs: list[Job] = []
@@ -105,15 +110,13 @@ class FakeEngine:
         self._wait_for_gate(stopped)
         if self.answer_error is not None:
             raise self.answer_error
-        words = _split(self._script.get(_key(job.question), DEFAULT_ANSWER))
-        said = words[: job.sampling.max_new_tokens]
-        for count in range(1, len(said) + 1):
+        sampling = job.road.answer.sampling if job.road else job.sampling
+        ids = (self._along(job.road) if job.road else self._plain(job.question))[: sampling.max_new_tokens]
+        said = [self._words[i] for i in ids if i != _END]
+        for count in range(job.road.t + 1 if job.road else 1, len(said) + 1):
             self._pause(stopped)
             if on_text:
                 on_text("".join(said[:count]))
-        ids = [self._ids[word] for word in said]
-        if len(said) < job.sampling.max_new_tokens:
-            ids.append(_END)
         return self._finish(job, ids, "".join(said), time.perf_counter() - started)
 
     def trace(self, answer: Answer, *, k: int = 10) -> Trace:
@@ -121,7 +124,7 @@ class FakeEngine:
         if self.trace_error is not None:
             raise self.trace_error
         prompt, emitted = np.asarray(answer.prompt_ids, dtype=np.int64), np.asarray(answer.answer_ids, dtype=np.int64)
-        row = _read(self._logits(emitted), emitted, min(k, len(self._words)))
+        row = _read(self._logits(emitted, _leaders(answer)), emitted, min(k, len(self._words)))
         special = emitted == _END
         return Trace(
             prompt_ids=prompt,
@@ -139,21 +142,71 @@ class FakeEngine:
             meta=self._meta(answer, time.perf_counter() - started),
         )
 
+    def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
+        self._refuse()
+        logits = self._logits(trace.answer_ids, _leaders(answer))
+        return Findings(
+            attribution=fake_findings.attribution(logits[:, -1], trace.answer_ids, self._layers),
+            attention=fake_findings.attention(trace, _split(question or "")),
+            watched=fake_findings.watched(logits, watch, self._words) if watch else None,
+            pull=fake_findings.pull(logits[0, -1], answer.style, self._words) if question else None,
+        )
+
+    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+        self._refuse()
+        check_token(answer, t)
+        emitted = np.asarray(answer.answer_ids, dtype=np.int64)
+        logits = self._logits(emitted, _leaders(answer))[t]
+        return fake_findings.why(logits, t, int(emitted[t]), parts, seed, self._words)
+
+    def self_report(self, question: str, answer: Answer) -> SelfReport:
+        return fake_findings.self_report(question, answer)
+
+    def _refuse(self) -> None:
+        if self._inner_voice is not None:
+            raise UnsupportedArchitectureError(self._inner_voice)
+        if self.trace_error is not None:
+            raise self.trace_error
+
+    def _texts(self) -> list[str]:
+        """Everything that may be said: the ids of its words must not depend on what is asked."""
+        forced = [f" {word}" for word in self._roads]
+        return [DEFAULT_ANSWER, *self._script.values(), *self._roads.values(), *forced, DEFAULT_ROAD]
+
+    def _plain(self, question: str) -> list[int]:
+        return [*(self._ids[word] for word in _split(self._script.get(_key(question), DEFAULT_ANSWER))), _END]
+
+    def _along(self, road: Road) -> list[int]:
+        """The kept beginning, the forced token and a scripted rest; the emitted token leads where it led."""
+        check_road(road, len(self._words))
+        kept = [*road.answer.answer_ids[: road.t], road.token]
+        if road.token == road.answer.answer_ids[road.t]:
+            return [*kept, *road.answer.answer_ids[road.t + 1 :]]
+        if road.token == _END:
+            return kept
+        rest = self._roads.get(_key(self._words[road.token]), DEFAULT_ROAD)
+        return [*kept, *(self._ids[word] for word in _split(rest)), _END]
+
     def _finish(self, job: Job, ids: list[int], text: str, seconds: float) -> Answer:
-        logprobs = _log_softmax(self._logits(np.asarray(ids, dtype=np.int64))[:, -1])  # (T, V)
+        road, emitted = job.road, np.asarray(ids, dtype=np.int64)
+        leaders = emitted.copy()
+        if road:
+            leaders[: road.t + 1] = _leaders(road.answer)[: road.t + 1]
+        logprobs = log_softmax(self._logits(emitted, leaders)[:, -1])  # (T, V)
         order = np.argsort(-logprobs, axis=-1, kind="stable")[:, :FINAL_TOP]  # (T, m)
-        sampling = job.sampling
+        sampling = road.answer.sampling if road else job.sampling
         probs = np.exp(logprobs[np.arange(len(ids)), ids])  # (T,)
-        style: Style = job.style or "chat"
+        sampled = [float(i == j) for i, j in zip(ids, leaders, strict=True)] if sampling.temperature == 0 else probs.tolist()
+        style: Style = road.answer.style if road else job.style or "chat"
         return Answer(
-            prompt_ids=tuple(self._prompt_id(word) for word in _split(job.question)),
+            prompt_ids=road.answer.prompt_ids if road else tuple(self._prompt_id(word) for word in _split(job.question)),
             answer_ids=tuple(ids),
             text=text.strip(),
             style=style,
             sampling=sampling,
-            seed=sampling.seed or 0,
+            seed=road.answer.seed if road else sampling.seed or 0,
             finish="stop" if ids[-1] == _END else "length",
-            sampled_prob=tuple(1.0 if sampling.temperature == 0 else float(p) for p in probs),
+            sampled_prob=tuple(sampled),
             final_top=FinalTop(
                 ids=tuple(tuple(int(i) for i in row) for row in order),
                 logprobs=tuple(tuple(float(x) for x in row) for row in np.take_along_axis(logprobs, order, -1)),
@@ -163,20 +216,22 @@ class FakeEngine:
             seconds=seconds,
         )
 
-    def _logits(self, emitted: IntArray) -> Doubles:
-        """One logit per word: noise, then a rival that leads in the middle, then the emitted word. Shape (T, L+1, V)."""
-        rng = np.random.default_rng(zlib.crc32(emitted.tobytes()))
-        length, size = len(emitted), len(self._words)
-        share = np.linspace(0.0, 1.0, self._layers + 1)[None, :, None]  # (1, L+1, 1)
-        logits: Doubles = rng.normal(size=(length, self._layers + 1, size)) * (1.5 - share)
-        rivals = (emitted + rng.integers(1, size, length)) % size  # (T,) never the emitted word
-        height = rng.uniform(2.0, 6.0, (length, 1))
-        rise = 1 / (1 + np.exp(-(share[:, :, 0] - rng.uniform(0.6, 0.9, (length, 1))) * 20))  # (T, L+1)
-        rows = np.arange(length)
-        logits[rows, :, rivals] += height * np.sin(np.pi * share[:, :, 0] * 0.9)
-        logits[rows, :, emitted] += 9.0 * rise
-        final = logits[:, -1].max(axis=-1)  # (T,) a greedy answer: the emitted word leads at the end
-        logits[rows, -1, emitted] = np.maximum(logits[rows, -1, emitted], final + 0.5)
+    def _logits(self, emitted: IntArray, leaders: IntArray) -> Doubles:
+        """One logit per word: noise, then a rival in the middle, then the word that leads at the end. Shape (T, L+1, V).
+
+        A row depends on the tokens before it and on its leader alone, so that a road not taken shares the rows it kept.
+        """
+        return np.stack([self._row(emitted[:t], int(leader)) for t, leader in enumerate(leaders)])
+
+    def _row(self, before: IntArray, leader: int) -> Doubles:
+        """Shape (L+1, V)."""
+        rng, size = np.random.default_rng(zlib.crc32(before.tobytes() + leader.to_bytes(8))), len(self._words)
+        share = np.linspace(0.0, 1.0, self._layers + 1)  # (L+1,)
+        logits: Doubles = rng.normal(size=(self._layers + 1, size)) * (1.5 - share[:, None])
+        rival = (leader + int(rng.integers(1, size))) % size  # never the leader
+        logits[:, rival] += rng.uniform(2.0, 6.0) * np.sin(np.pi * share * 0.9)
+        logits[:, leader] += 9.0 / (1 + np.exp(-(share - rng.uniform(0.6, 0.9)) * 20))
+        logits[-1, leader] = max(logits[-1, leader], logits[-1].max() + 0.5)
         return logits
 
     def _meta(self, answer: Answer, seconds: float) -> dict[str, object]:
@@ -230,7 +285,7 @@ class _Reading:
 
 def _read(logits: Doubles, emitted: IntArray, k: int) -> _Reading:
     """Every number of a trace from the logits (T, L+1, V) of all its cells."""
-    logprobs = _log_softmax(logits)
+    logprobs = log_softmax(logits)
     probs = np.exp(logprobs)
     order = np.argsort(-logits, axis=-1, kind="stable")[..., :k]  # (T, L+1, k)
     at = emitted[:, None, None]
@@ -246,13 +301,14 @@ def _read(logits: Doubles, emitted: IntArray, k: int) -> _Reading:
     )
 
 
-def _log_softmax(logits: Doubles) -> Doubles:
-    logprobs: Doubles = logits - logits.max(-1, keepdims=True)
-    logprobs -= np.log(np.exp(logprobs).sum(-1, keepdims=True))
-    return logprobs
+def _leaders(answer: Answer) -> IntArray:
+    """The likeliest token of each row, shape (T,): the emitted one, but for a token that was forced."""
+    return np.asarray([row[0] for row in answer.final_top.ids], dtype=np.int64)
 
 
 def _check(job: Job) -> None:
+    if job.road:
+        return
     if not job.question.strip():
         raise EmptyQuestionError("There is no question to answer.")
     words = len(_split(job.question))

@@ -1,0 +1,27 @@
+"""What a look at one token of an answer, or a road not taken from it, may ask for. Loads no torch; knows no model."""
+
+from __future__ import annotations
+
+from models.errors import NoSuchTokenError
+from models.types import Answer, Road
+
+
+def check_token(answer: Answer, t: int) -> None:
+    """See that ``t`` is a token of the answer, counted from 0.
+
+    Raises:
+        NoSuchTokenError: it is not.
+    """
+    if not 0 <= t < len(answer.answer_ids):
+        raise NoSuchTokenError(f"The answer has {len(answer.answer_ids)} tokens; there is no token {t + 1}.")
+
+
+def check_road(road: Road, vocabulary: int) -> None:
+    """See that a road begins at a token of its answer, with a token that the model has.
+
+    Raises:
+        NoSuchTokenError: it does not.
+    """
+    check_token(road.answer, road.t)
+    if not 0 <= road.token < vocabulary:
+        raise NoSuchTokenError(f"The model has {vocabulary} tokens; there is no token id {road.token}.")

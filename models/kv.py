@@ -114,3 +114,36 @@ def _joined(mine: torch.Tensor, theirs: torch.Tensor, room: int) -> torch.Tensor
     both[: mine.shape[0], :, end - mine.shape[2] : end] = mine
     both[mine.shape[0] :, :, end - theirs.shape[2] : end] = theirs
     return both
+
+
+class SharedLayer(DynamicLayer):  # type: ignore[misc,no-untyped-call,unused-ignore]
+    """Keys and values (1, H, S, D) of one sequence, which any number of rows go on from and none adds to."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, layer: GrowingLayer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
+        if layer.is_initialized:
+            self.lazy_initialization(layer.keys, layer.values)
+            self.keys, self.values = layer.keys, layer.values
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any) -> Any:
+        """All keys and values with (B, H, n, D) behind them; they are not kept."""
+        pairs = ((self.keys, key_states), (self.values, value_states))
+        return tuple(torch.cat((held.expand(len(new), -1, -1, -1), new), dim=2) for held, new in pairs)
+
+
+class SharedCache(Cache):  # type: ignore[misc,unused-ignore]
+    """What one sequence left in a `GrowingCache`, for passes over many ways to go on from it."""
+
+    layers: list[SharedLayer]  # type: ignore[assignment]
+
+    def __init__(self, cache: GrowingCache) -> None:
+        super().__init__(layers=[SharedLayer(layer) for layer in cache.layers])
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes while it looks back: one layer's keys and values at a time."""
+        held = [layer.keys for layer in self.layers if layer.is_initialized]
+        return 4 * max((keys.numel() * keys.element_size() for keys in held), default=0)

@@ -38,12 +38,19 @@ def tapped(model: Any, parts: Parts, take: Callable[[int, torch.Tensor], None]) 
         if threading.get_ident() == owner:
             take(len(parts.blocks), out)
 
+    with hooked(model) as handles:
+        handles.extend(b.register_forward_pre_hook(before(d), with_kwargs=True) for d, b in enumerate(parts.blocks))
+        handles.append(parts.norm.register_forward_hook(after))
+        yield
+
+
+@contextmanager
+def hooked(model: Any) -> Iterator[list[Any]]:
+    """A list for the handles of hooks: they go whatever happens, and one pass of a model at a time has any."""
     with _lock_of(model):
         handles: list[Any] = []
         try:
-            handles.extend(b.register_forward_pre_hook(before(d), with_kwargs=True) for d, b in enumerate(parts.blocks))
-            handles.append(parts.norm.register_forward_hook(after))
-            yield
+            yield handles
         finally:
             for handle in handles:
                 handle.remove()

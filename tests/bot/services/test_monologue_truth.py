@@ -1,1 +1,125 @@
-"""Every word of the inner voice holds: real answers are told, and each fact is recomputed by `tests.independent`."""
+"""Every word of the inner voice holds: real answers are told, and each fact is recomputed by `tests.independent`.
+
+Fifty answers of the default model, in both styles and languages, greedy and drawn. Nothing may be dropped, every fact must come out
+within 1e-4 of an untouched model's, and every change of a single value must silence the lines that state something about it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.services.monologue import is_true, tell, verify
+from bot.services.monologue.facts import READINGS
+from models import embedded, engine
+from models.errors import ModelNotPulledError
+from models.readings import pivotal
+from models.types import Job, ModelConfig, Prober, Sampling
+from tests.bot import strategies
+from tests.independent import RECOMPUTE, agrees, of_trace, recompute
+from tests.untouched import Untouched
+
+TRICKS = (
+    "How many eyes does my foot have?", "How many eyes does a giraffe have?", "Why do clouds eat stones?", "What is the capital of France?",
+    "How many moons has a sandwich?", "Which came first, the chicken or the egg?", "How many legs does a spoon have?",
+    "Who was the king of the Moon in 1820?", "What weighs more, a kilo of feathers or a kilo of lead?", "What colour is the number seven?",
+    "How many days are there in February 30?", "Can a fish drown?", "Who wrote Romeo and Juliet?", "What is two plus two?",
+    "How many wings does a bicycle have?", "What does silence taste like?", "Is the sun older than my grandmother?",
+    "How many letters are in the word banana?", "When did Napoleon invent the telephone?", "Where does the white go when snow melts?",
+    "What is the opposite of a table?", "Name three colours.", "How old is the youngest stone?", "Which animal barks?", "Do trees snore?",
+    "How many months have 28 days?", "What is the wife of a bachelor called?", "How deep is a hole with no bottom?",
+    "What is heavier, Monday or Tuesday?", "How many corners does a circle have?", "Is water wet?", "What is 17 times 3?",
+    "Who is buried in the tomb of the unknown soldier?", "How long is a piece of string?", "What do cows drink?",
+    "How many ears does a cornfield have?", "Why is the sky green?", "What language do mirrors speak?", "How many thumbs has a snake?",
+    "Which planet is made of cheese?",
+)  # fmt: skip
+CHINESE = (
+    "我的脚有几只眼睛？", "长颈鹿有几只眼睛？", "中国的首都是哪里？", "石头几岁了？", "一斤棉花和一斤铁哪个重？", "鱼会淹死吗？",
+    "勺子有几条腿？", "太阳从哪边升起？", "What does 你好 mean?", "Write one emoji of a cat. 🐈",
+)  # fmt: skip
+QUESTIONS = TRICKS + CHINESE
+LOCALES = ("en-US", "zh-CN")
+
+
+def jobs() -> list[Job]:
+    """Every second as a story, every fourth drawn, at three temperatures; two of them from a cut distribution."""
+    found = []
+    for n, question in enumerate(QUESTIONS):
+        warm = {"temperature": 0.8 + 0.1 * (n // 4 % 3), "seed": n, "top_p": 0.9 if n % 8 == 2 else 1.0} if n % 4 == 2 or n % 16 == 5 else {}
+        style = "story" if n % 2 != n // 10 % 2 else "chat"
+        found.append(Job(question, style=style, sampling=Sampling(max_new_tokens=30, **warm)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder():
+    try:
+        return embedded.locate()
+    except ModelNotPulledError as error:
+        pytest.skip(error.for_user())
+
+
+@pytest.fixture(scope="module")
+def told(folder):
+    """(job, answer, trace with findings) of every question, answered together."""
+    real = engine.load(ModelConfig(device="cpu", dtype="float32", max_batch=len(QUESTIONS)))
+    asked = jobs()
+    courses = [real.begin(job) for job in asked]
+    ended = {}
+    while len(ended) < len(asked):
+        ended.update({courses.index(course): answer for course, answer in real.step()})
+    answers = [ended[n] for n in range(len(asked))]
+    return [(job, answer, looked_into(real, job, answer, trace)) for job, answer, trace in zip(asked, answers, real.traces(answers), strict=True)]
+
+
+def looked_into(real, job, answer, trace):
+    """The trace with all evidence that this engine gives."""
+    if not isinstance(real, Prober):
+        return trace
+    findings = real.findings(answer, trace, question=job.question, watch=(" yes", " no", " two"))
+    pivot = pivotal(trace)
+    if pivot is not None:
+        findings = replace(findings, causal=real.why(answer, pivot))
+    return replace(trace, findings=findings)
+
+
+def variants(trace):
+    """Both languages, short and long."""
+    for locale in LOCALES:
+        for everything in (False, True):
+            yield tell(trace, locale, everything=everything)
+
+
+def test_every_fact_has_an_independent_definition():
+    assert set(RECOMPUTE) == set(READINGS)
+    assert {name: kind for name, (kind, _) in RECOMPUTE.items()} == {name: reading.unit for name, reading in READINGS.items()}
+
+
+@pytest.mark.real_model
+def test_fifty_real_monologues_hold(folder, told):
+    plain, counts, false, names = Untouched(folder), Counter(), [], Counter()
+    for job, answer, trace in told:
+        passage = plain.passage(answer, trace, job.question)
+        world = passage.world()
+        nudged = passage.nudged(world)
+        counts["answers"] += 1
+        for lines in variants(trace):
+            assert verify(lines, trace) == lines
+            for line in lines:
+                counts["lines"] += 1
+                for fact in line.facts:
+                    counts["facts"] += 1
+                    names[fact.name] += 1
+                    if agrees(fact.value, recompute(world, fact)):
+                        continue
+                    counts["needed slack"] += 1
+                    if not agrees(fact.value, recompute(nudged, fact)):
+                        false.append((job.question, fact, recompute(world, fact), recompute(nudged, fact)))
+    print(dict(counts), f"{len(names)} of {len(READINGS)} kinds of fact")
+    assert not false, "\n".join(map(str, false[:20])) + f"\n{len(false)} false"
+    assert counts["answers"] == 50

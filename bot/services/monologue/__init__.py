@@ -1,11 +1,14 @@
 """The inner monologue: a trace in, told and verified lines out. Knows no Discord and no torch.
 
-`facts` is what may be stated, `shown` how a value is written, `phrases` the tables of words, `plot` what is told in which order,
-`verifier` the judge who recomputes it all.
+`stating` says what a fact is, `facts` and `evidence` what may be stated, `shown` and `tongues` how a value is written, `phrases`
+the tables of words, `plot` what is told in which order (`climb`, `beside` and `ledger` tell its longer parts), `verifier` the
+judge who recomputes it all.
 """
 
 from bot.services.monologue.facts import Fact, Line, Where
 from bot.services.monologue.plot import tell
+from bot.services.monologue.stating import phrases_of
+from bot.services.monologue.tongues import tongue_of
 from bot.services.monologue.verifier import is_true, verify
 
-__all__ = ["Fact", "Line", "Where", "is_true", "tell", "verify"]
+__all__ = ["Fact", "Line", "Where", "is_true", "phrases_of", "tell", "tongue_of", "verify"]

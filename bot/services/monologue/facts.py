@@ -6,67 +6,25 @@ sentences; those are data in ``bot/locales``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 
 from bot.render.text import named
+from bot.services.monologue.evidence import EVIDENCE
+from bot.services.monologue.stating import NEEDS, NOWHERE, Fact, Line, Reading, Unit, Value, Where
 from models import readings as read
 from models.trace import Trace
 
-Value = float | int | str | None
-Unit = Literal["whole", "share", "nats", "token", "text", "claim"]
+__all__ = ["NOWHERE", "READINGS", "Fact", "Line", "Reading", "Unit", "Value", "Where", "value_of"]
 
-SURE, LOST_PERPLEXITY, LOST_PROB, CLOSE = 0.8, 60.0, 0.12, 0.6
-"""Moods: certain from this final probability on; lost from this spread or to this top; torn from this share of the first."""
-
-
-class Where(NamedTuple):
-    """Where in the trace a fact stands: answer token, depth, token id; None where it does not matter."""
-
-    t: int | None = None
-    depth: int | None = None
-    id: int | None = None
-
-
-NOWHERE = Where()
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that a line states. ``shown`` is the exact part of the line's text that states it."""
-
-    name: str
-    value: Value
-    shown: str
-    where: Where = NOWHERE
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; ``where`` holds only what matters."""
-        where = {key: value for key, value in self.where._asdict().items() if value is not None}
-        return {"name": self.name, "value": self.value, "shown": self.shown, "where": where}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One paragraph of the monologue. ``facts`` stand in the order of the text; claims follow the numbers of their sentence."""
-
-    text: str
-    facts: tuple[Fact, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for ``--json``."""
-        return {"text": self.text, "facts": [fact.to_json() for fact in self.facts]}
-
-
-class Reading(NamedTuple):
-    """How a fact is read, what it needs to know (``t``, ``d``epth, ``i``d), and in which unit it is shown."""
-
-    unit: Unit
-    needs: str
-    of: Callable[..., Any]
+SURE, LOST_PERPLEXITY, LOST_PROB, CLOSE, LATE = 0.8, 60.0, 0.12, 0.6, 0.8
+"""Moods: certain from this final probability on; lost from this spread or to this top; torn from this share of the first;
+a number came from nowhere when it was on top at no depth below this share of L."""
+_NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion none
+    零 一 二 两 三 四 五 六 七 八 九 十 百 千 万 亿"""
+NUMBER_WORDS = frozenset(_NUMBERS.split())
 
 
 def _settled(trace: Trace, t: int) -> int | None:
@@ -159,14 +117,43 @@ def _upper_depths(trace: Trace) -> int:
     return trace.depths + 1 - read.half(trace)
 
 
+def is_number(text: str) -> bool:
+    """Whether a token is a numeral or a number word by itself."""
+    bare = text.strip().casefold()
+    return bare in NUMBER_WORDS or bare.isnumeric()
+
+
+def came_up(trace: Trace, t: int) -> int | None:
+    """The first depth from 1 on at which the emitted token, or the same word in another spelling, was top-1."""
+    tops = trace.top_ids[t, 1:, 0].tolist()
+    return next((d for d, i in enumerate(tops, 1) if i == trace.answer_ids[t] or is_twin(trace, t, i)), None)
+
+
+def is_off_page(trace: Trace, t: int) -> bool:
+    """Whether no token that is known to read like this one stands in the prompt or earlier in the answer."""
+    page = {*trace.prompt_ids.tolist(), *trace.answer_ids[:t].tolist()}
+    bare = read.emitted_text(trace, t).strip().casefold()
+    return int(trace.answer_ids[t]) not in page and not any(trace.pieces.get(i, "").strip().casefold() == bare for i in page)
+
+
+def is_from_nowhere(trace: Trace, t: int) -> bool:
+    """A number that is not on the page, and that the lens had on top at no depth below `LATE` of L."""
+    if trace.emitted_rank[t, -1] > 0 or not is_number(read.emitted_text(trace, t)) or not is_off_page(trace, t):
+        return False
+    first = came_up(trace, t)
+    return first is not None and first >= LATE * trace.depths
+
+
 def mood(trace: Trace, t: int) -> str:
-    """overruled, lost, certain, torn or plain: what the numbers at the last depth, and the words on top before it, look like."""
+    """overruled, certain, nowhere, lost, torn or plain: what the numbers at the last depth, and the tops before it, look like."""
     final, top = float(trace.emitted_prob[t, -1]), float(trace.top_probs[t, -1, 0])
     if trace.emitted_rank[t, -1] > 0:
         return "overruled"
     if final >= SURE:
         return "certain"
-    if read.perplexity(trace, t) >= LOST_PERPLEXITY or top <= LOST_PROB:
+    if is_from_nowhere(trace, t):
+        return "nowhere"
+    if (read.perplexity(trace, t) >= LOST_PERPLEXITY and final < 0.5) or top <= LOST_PROB:
         return "lost"
     rival = next_word(trace, t)
     if rival is not None and (read.kept_prob(trace, t, trace.depths, rival) or 0.0) >= CLOSE * final:
@@ -225,6 +212,7 @@ READINGS: Mapping[str, Reading] = {
     "depths_on_top": Reading("whole", "ti", _on_top),
     "peak_depth": Reading("whole", "ti", lambda trace, t, i: (_peak(trace, t, i) or (None,))[0]),
     "place": Reading("whole", "ti", place),
+    "came_up": Reading("whole", "t", came_up),
     "choices": Reading("whole", "t", lambda trace, t: round(read.perplexity(trace, t))),
     # probabilities and other shares
     "handover_share": Reading("share", "t", _share),
@@ -269,15 +257,16 @@ READINGS: Mapping[str, Reading] = {
     "is_closing": Reading("claim", "t", lambda trace, t: t == trace.length - 1 > 0 and bool(trace.special[t])),
     **{
         f"is_{name}": Reading("claim", "t", lambda trace, t, name=name: mood(trace, t) == name)
-        for name in ("overruled", "certain", "lost", "torn", "plain")
+        for name in ("overruled", "certain", "lost", "torn", "plain", "nowhere")
     },
+    **EVIDENCE,
 }
 
 
 def needed(name: str, where: Where) -> Where:
     """The part of a place that this fact depends on."""
     needs = READINGS[name].needs
-    return Where(*(value if need in needs else None for need, value in zip("tdi", where, strict=True)))
+    return Where(*(value if need in needs else None for need, value in zip(NEEDS, where, strict=True)))
 
 
 def value_of(trace: Trace, name: str, where: Where) -> Value:
@@ -285,11 +274,12 @@ def value_of(trace: Trace, name: str, where: Where) -> Value:
     reading = READINGS.get(name)
     if reading is None or trace.depths < 1:
         return None
-    limits = {"t": (where.t, trace.length), "d": (where.depth, trace.depths + 1), "i": (where.id, None)}
+    limits = (trace.length, trace.depths + 1, None, len(trace.prompt_ids), trace.depths + 1, 2, None)
+    places = dict(zip(NEEDS, zip(where, limits, strict=True), strict=True))
     arguments = []
     for need in reading.needs:
-        value, limit = limits[need]
-        if value is None or value < 0 or (limit is not None and value >= limit):
+        value, limit = places[need]
+        if value is None or value < (need == "b") or (limit is not None and value >= limit):
             return None
         arguments.append(value)
     read_value: Value = reading.of(trace, *arguments)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import yaml
 
 from bot.services.monologue.facts import READINGS, Fact, Where, needed, value_of
-from bot.services.monologue.shown import capital, write
+from bot.services.monologue.shown import write
+from bot.services.monologue.tongues import Tongue, tongue_of
 from models.trace import Trace
 
 DEFAULT_LOCALE = "en-US"
@@ -27,46 +28,69 @@ class Ask(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A piece of a line, and what it states."""
+    """A piece of a line, what it states, and the ids of the phrases that it was made of."""
 
     text: str
     facts: tuple[Fact, ...]
+    phrases: tuple[str, ...] = ()
+
+
+def phrases_for(locale: str) -> Mapping[str, tuple[str, ...]]:
+    """The table of a locale, or the English one where there is none."""
+    return _table(tongue_of(locale).locale)
 
 
 @cache
-def phrases_for(locale: str) -> Mapping[str, tuple[str, ...]]:
-    """The table of a locale, or the English one where there is none yet."""
-    file = _LOCALES / f"monologue.{locale}.yaml"
-    if not file.is_file():
-        return phrases_for(DEFAULT_LOCALE)
-    return {key: tuple(ways) for key, ways in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
+def _table(locale: str) -> Mapping[str, tuple[str, ...]]:
+    text = (_LOCALES / f"monologue.{locale}.yaml").read_text(encoding="utf-8")
+    return {key: tuple(ways) for key, ways in yaml.safe_load(text).items()}
+
+
+@cache
+def phrase_id(key: str, phrase: str) -> str:
+    """A short name of one way of saying a thing; it changes when its words do, and survives any other edit of the table."""
+    return f"{key}.{hashlib.sha256(phrase.encode()).hexdigest()[:8]}"
 
 
 class Chooser:
-    """Picks a phrasing by a hash of the answer, and none that begins like one picked before in the same monologue."""
+    """Picks a phrasing by a hash of the answer: none used lately, and none that begins like one picked before."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, tongue: Tongue, avoid: Iterable[str] = ()) -> None:
         self._seed = trace.answer_ids.astype("<i8").tobytes() + trace.prompt_ids.astype("<i8").tobytes()
+        self._tongue = tongue
+        self._used = {phrase: place for place, phrase in enumerate(avoid)}
         self._beginnings: set[str] = set()
 
+    def fresh(self, key: str, ways: tuple[str, ...]) -> bool:
+        """Whether there is a way of saying it that was not used lately."""
+        return any(phrase_id(key, way) not in self._used for way in ways)
+
     def pick(self, key: str, ways: tuple[str, ...]) -> str:
-        """One of ``ways``; always the same one for the same answer and the same course of the monologue."""
+        """One of ``ways``, the one used longest ago when all were; always the same for the same answer, course and memory."""
         shuffled = sorted(ways, key=lambda way: self.hash(key + way))
-        chosen = next((way for way in shuffled if _beginning(way) not in self._beginnings), shuffled[0])
-        self._beginnings.add(_beginning(chosen))
+        chosen = min(shuffled, key=lambda way: self._staleness(phrase_id(key, way), way))
+        self._beginnings.add(self._beginning(chosen))
+        self._used[phrase_id(key, chosen)] = len(self._used)
         return chosen
+
+    def _staleness(self, name: str, way: str) -> tuple[int, bool]:
+        return self._used.get(name, -1), self._beginning(way) in self._beginnings
 
     def hash(self, key: str) -> bytes:
         """A digest of the key and the answer."""
         return hashlib.sha256(key.encode() + b"\0" + self._seed).digest()
 
+    def _beginning(self, phrase: str) -> str:
+        """The first words or characters, or one mark for every phrase that begins with a quoted token."""
+        if phrase.startswith("{"):
+            return "{"
+        head = " ".join(phrase.split()[: self._tongue.head]) if self._tongue.joiner else phrase[: self._tongue.head]
+        return head.rstrip(",.:;，。：；").lower()
 
-def _beginning(phrase: str) -> str:
-    """The first two words, or one mark for every phrase that begins with a quoted token."""
-    return "{" if phrase.startswith("{") else " ".join(phrase.split()[:2]).rstrip(",.:;").lower()
 
-
-def fill(trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[Ask] = ()) -> Sentence:
+def fill(
+    trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[Ask] = (), *, tongue: Tongue, name: str = ""
+) -> Sentence:
     """The phrase with its facts written in, each noted with the exact characters that state it.
 
     Raises:
@@ -77,17 +101,17 @@ def fill(trace: Trace, phrase: str, slots: Mapping[str, Ask], claims: Iterable[A
         text += literal
         if slot is None:
             continue
-        name, where = slots[slot]
-        value = value_of(trace, name, where)
+        fact_name, where = slots[slot]
+        value = value_of(trace, fact_name, where)
         if value is None:
-            raise ValueError(f"{name} has no value at {where}")
-        shown = write(value, READINGS[name].unit, form or "")
+            raise ValueError(f"{fact_name} has no value at {where}")
+        shown = write(value, READINGS[fact_name].unit, form or "", tongue)
         if not text or text.endswith((". ", "? ", "! ")):
-            shown = capital(shown)
+            shown = tongue.capital(shown)
         text += shown
-        facts.append(Fact(name, value, shown, needed(name, where)))
+        facts.append(Fact(fact_name, value, shown, needed(fact_name, where)))
     facts += [Fact(claim.name, value_of(trace, *claim), text, needed(*claim)) for claim in claims]
-    return Sentence(text, tuple(facts))
+    return Sentence(text, tuple(facts), (name,) if name else ())
 
 
 def _tell_apart(trace: Trace, phrase: str, slots: Mapping[str, Ask]) -> str:

@@ -20,6 +20,9 @@ _NUMBER_WORDS = re.compile(
     r"|ninety|hundreds?|thousands?|millions?|billions?|dozens?|percent|per cent|thirds|quarters?|fifths?|tenths?|twice|thrice)\b",
     re.IGNORECASE,
 )
+# In Chinese a numeral counts wherever it stands; these words hold one and count nothing.
+_NUMERALS = re.compile(r"[零〇一二两三四五六七八九十百千万亿]")
+_UNCOUNTED = re.compile(r"(?<![第零〇一二两三四五六七八九十百千万亿])一(?:样|切|直|起|旦|般|定)")
 _LOOSE = frozenset('%‰“”„«»"')
 
 
@@ -68,4 +71,6 @@ def _counts(gap: str) -> bool:
     """Whether text outside of the facts holds a number in digits or words, a percentage or a quotation."""
     if any(unicodedata.category(char).startswith("N") or char in _LOOSE for char in gap):
         return True
-    return bool(_NUMBER_WORDS.search(gap)) or gap.endswith(("-", "−", "+", "/", "^")) or gap.startswith(("/", "^", "×"))
+    if _NUMBER_WORDS.search(gap) or _NUMERALS.search(_UNCOUNTED.sub("", gap)):
+        return True
+    return gap.endswith(("-", "−", "+", "/", "^")) or gap.startswith(("/", "^", "×"))

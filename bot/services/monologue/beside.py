@@ -1,0 +1,118 @@
+"""What is told from evidence beside the trace: pattern, attention, attribution, causes, watched words, self-report.
+
+Each part is empty where its evidence was not looked for. Only `causes` speaks of causes, and only from a causal check.
+"""
+
+from __future__ import annotations
+
+from bot.render.text import named
+from bot.services.monologue import evidence
+from bot.services.monologue.phrases import Sentence
+from bot.services.monologue.teller import Teller
+from models import readings as read
+
+_FELT = 0.1
+"""Template pull in nats from which the pattern is worth a word."""
+_SEEN = 0.01
+"""Share of the attention from which a look is worth a word."""
+
+
+def pull(teller: Teller) -> list[Sentence]:
+    """The pattern that it felt bound by: what the first word would have been without it."""
+    found = teller.trace.findings.pull
+    if found is None or found.kl < _FELT:
+        return []
+    claim = "pull_differs" if teller.true("pull_differs") else "pull_agrees"
+    key = f"pull_{found.pattern}" + ("" if claim == "pull_differs" else "_same")
+    return teller.may(key, claim, f"pulled_by_{found.pattern}")
+
+
+def attention(teller: Teller, *, more: bool = False) -> list[Sentence]:
+    """Where its upper blocks looked while the token was predicted."""
+    found = teller.trace.findings.attention
+    if found is None or teller.t >= len(found.positions) or not found.positions.shape[1]:
+        return []
+    places = found.positions[teller.t].tolist()
+    if float(found.weights[teller.t, 0]) < _SEEN:
+        return teller.may("look_nowhere", **teller.asks("sink_share")) if teller.true("sink_share") else []
+    told = teller.may("look", teller.ask("is_most_looked_at", p=places[0]), **teller.asks("looked_at", "look_share", p=places[0]))
+    if not more:
+        return told
+    others = [p for p in places[1:4] if teller.value("looked_at", p=p)]
+    told += [teller.entry("ledger_look", **teller.asks("looked_at", "look_share", p=p)) for p in others]
+    return [*told, teller.entry("ledger_sink", **teller.asks("sink_share"))]
+
+
+def attribution(teller: Teller, *, more: bool = False) -> list[Sentence]:
+    """The part of a block that pushed hardest, and the one that dragged. Attribution is not cause, and is not told as one."""
+    ledger = teller.trace.findings.attribution
+    if ledger is None or teller.value("against") is None or _same_word(teller):
+        return []
+    told: list[Sentence] = []
+    for key, sign in (("push", 1), ("drag", -1)):
+        place = evidence.hardest(teller.trace, teller.t, sign=sign)
+        if place is None or (sign < 0 and not (more and told)):
+            continue
+        where = {"block": place[0], "part": place[1]}
+        told += teller.may(key, teller.ask(f"is_hardest_{key}", **where), **teller.asks("block", "part", "push", **where))
+    return told
+
+
+def _same_word(teller: Teller) -> bool:
+    against = named(str(teller.value("against"))).casefold()
+    return against == named(read.emitted_text(teller.trace, teller.t)).casefold()
+
+
+def causes(teller: Teller, *, more: bool = False) -> list[Sentence]:
+    """Which blocks the likeliest token hangs on, as measured by leaving each one out, beside a random control."""
+    if teller.value("flip_count") is None:
+        return []
+    blocks = evidence.flips(teller.trace, teller.t)
+    if not blocks:
+        return [*_unmoved(teller), *(_costs(teller) if more else [])]
+    claims = [teller.ask(name, block=blocks[0]) for name in ("flips", "is_costliest_flip")]
+    told = teller.may("cause", *claims, **teller.asks("block", "without", "without_prob", block=blocks[0]))
+    told += teller.may("cause_more", "flips_more") if len(blocks) > 1 else teller.may("cause_only", "flips_once")
+    if not more:
+        return told
+    slots = ("block", "without", "without_prob", "drop")
+    told += [teller.entry("ledger_cause", teller.ask("flips", block=b), **teller.asks(*slots, block=b)) for b in blocks[1:]]
+    return told + ([teller.entry("ledger_noise")] if teller.value("noise_count") else [])
+
+
+def _unmoved(teller: Teller) -> list[Sentence]:
+    key = "flips_nowhere" if teller.true("flips_nowhere") else "flips_like_noise"
+    return teller.may({"flips_nowhere": "cause_none", "flips_like_noise": "cause_noise"}[key], key)
+
+
+def _costs(teller: Teller) -> list[Sentence]:
+    """The removal that cost the emitted token most, where that is more than any random one did."""
+    block = evidence.costliest(teller.trace, teller.t)
+    if block is None or not teller.true("outdrops", block=block):
+        return []
+    claims = [teller.ask(name, block=block) for name in ("is_costliest", "outdrops")]
+    return [teller.entry("ledger_cost", *claims, **teller.asks("block", "drop", block=block))]
+
+
+def watched(teller: Teller) -> list[Sentence]:
+    """The words that somebody asked to be followed."""
+    found = teller.trace.findings.watched
+    names = ("watched", "watched_peak_depth", "watched_peak", "watched_final")
+    told = []
+    for word in range(len(found.words) if found else 0):
+        claim = "is_whole" if teller.true("is_whole", word=word) else "is_piece"
+        key = "ledger_watched" if claim == "is_whole" else "ledger_watched_piece"
+        told.append(teller.entry(key, teller.ask(claim, word=word), **teller.asks(*names, word=word)))
+    return told
+
+
+def self_report(teller: Teller) -> list[Sentence]:
+    """How sure the model says it is, and how often it says the same again."""
+    report, told = teller.trace.findings.self_report, list[Sentence]()
+    if report is None:
+        return []
+    if report.p_true is not None and report.said is not None:
+        told += teller.may("p_true" if report.said >= 0.5 else "p_true_hardly")
+    if report.agreement is not None and report.samples and report.groups:
+        told += teller.may("agreement")
+    return told

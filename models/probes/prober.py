@@ -1,0 +1,69 @@
+"""All that can be looked at beside the lens, for one loaded model: what `models.types.Prober` promises.
+
+Knows which probe answers which question; how each one looks is in its own module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from models import adapters
+from models.adapters import Parts
+from models.errors import UnsupportedArchitectureError
+from models.findings import CausalCheck, Findings, Part, SelfReport
+from models.probes import causal, look
+from models.probes.look import Translator
+from models.trace import Trace
+from models.types import Answer
+
+
+class Probes:
+    """The probes of one model.
+
+    Args:
+        model: a causal language model in eval mode.
+        tokenizer: of it.
+        parts: where it keeps what; None when the adapters do not know the model.
+        lens: what traces were read through; None is the logit lens.
+        memory_limit: bytes that one chunk may take; by what is free when None.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any, parts: Parts | None, *, lens: Translator | None = None, memory_limit: int | None = None
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._maybe_parts = parts
+        self._lens = lens
+        self._memory_limit = memory_limit
+
+    def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
+        """See `models.types.Prober.findings`."""
+        return look.findings(
+            self._model,
+            self._tokenizer,
+            self._parts,
+            answer,
+            trace,
+            question=question,
+            watch=watch,
+            lens=self._lens,
+            memory_limit=self._memory_limit,
+        )
+
+    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+        """See `models.types.Prober.why`."""
+        return causal.why(
+            self._model, self._parts, self._tokenizer, answer, t, parts, seed=seed, memory_limit=self._memory_limit
+        )
+
+    def self_report(self, question: str, answer: Answer) -> SelfReport:
+        """See `models.types.Prober.self_report`."""
+        raise NotImplementedError
+
+    @property
+    def _parts(self) -> Parts:
+        if self._maybe_parts is None:
+            raise UnsupportedArchitectureError(adapters.reason_against(self._model) or "The lens cannot read this model.")
+        return self._maybe_parts

@@ -19,9 +19,11 @@ from models import adapters, lean, lens, packing, prompts
 from models.course import Course
 from models.decoding import Decoder
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
+from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.held import HeldStates
 from models.loading import Loaded, Source, open_model
 from models.memory import chunk_bytes, memory_errors
+from models.probes.prober import Probes
 from models.tokens import special_ids
 from models.trace import Trace
 from models.types import Answer, Job, ModelConfig, ModelInfo, PromptConfig, Sampling
@@ -150,6 +152,19 @@ class TorchEngine:
             except ForwardPassError:  # one of them fails: each alone, so that the others do not
                 pass
         return [self._trace_or_error(answer, k) for answer in answers]
+
+    def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
+        return self._probes.findings(answer, trace, question=question, watch=watch)
+
+    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+        return self._probes.why(answer, t, parts=parts, seed=seed)
+
+    def self_report(self, question: str, answer: Answer) -> SelfReport:
+        return self._probes.self_report(question, answer)
+
+    @property
+    def _probes(self) -> Probes:
+        return Probes(self.model, self.tokenizer, self._parts, memory_limit=self._memory_limit)
 
     def forget(self) -> None:
         """Let go of what the answer passes left for the second passes; those compute it again."""

@@ -242,9 +242,7 @@ EVIDENCE: Mapping[str, Reading] = {
     "is_most_looked_at": Reading("claim", "tp", _is_most_looked_at),
     "sink_share": Reading("share", "t", _sink),
     "against": Reading("token", "t", _against),
-    "lead": Reading(
-        "logits", "t", lambda trace, t: None if _ledger(trace, t) is None else float(_ledger(trace, t).difference[t])
-    ),  # type: ignore[union-attr]
+    "lead": Reading("logits", "t", _lead),
     "push": Reading("logits", "tba", _push),
     "block": Reading("whole", "b", lambda trace, block: block),
     "part": Reading("part", "a", lambda trace, part: PARTS[part]),

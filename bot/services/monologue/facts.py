@@ -21,8 +21,8 @@ __all__ = ["NOWHERE", "READINGS", "Fact", "Line", "Reading", "Unit", "Value", "W
 SURE, LOST_PERPLEXITY, LOST_PROB, CLOSE, LATE = 0.8, 60.0, 0.12, 0.6, 0.8
 """Moods: certain from this final probability on; lost from this spread or to this top; torn from this share of the first;
 a number came from nowhere when it was on top at no depth below this share of L."""
-_NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion none
+_NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion none
     零 一 二 两 三 四 五 六 七 八 九 十 百 千 万 亿"""
 NUMBER_WORDS = frozenset(_NUMBERS.split())
 

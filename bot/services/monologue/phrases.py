@@ -98,7 +98,7 @@ def fill(
     """
     text, facts = "", []
     for literal, slot, form, _ in Formatter().parse(_tell_apart(trace, phrase, slots)):
-        text += literal
+        text += literal.lstrip(" ") if _hugs(text, tongue) else literal
         if slot is None:
             continue
         fact_name, where = slots[slot]
@@ -108,10 +108,15 @@ def fill(
         shown = write(value, READINGS[fact_name].unit, form or "", tongue)
         if not text or text.endswith((". ", "? ", "! ")):
             shown = tongue.capital(shown)
-        text += shown
+        text = (text.rstrip(" ") if _hugs(shown[::-1], tongue) else text) + shown
         facts.append(Fact(fact_name, value, shown, needed(fact_name, where)))
     facts += [Fact(claim.name, value_of(trace, *claim), text, needed(*claim)) for claim in claims]
     return Sentence(text, tuple(facts), (name,) if name else ())
+
+
+def _hugs(text: str, tongue: Tongue) -> bool:
+    """Whether no space follows: in a script that joins sentences without one, all but figures stand close."""
+    return not tongue.joiner and bool(text) and not text[-1].isascii()
 
 
 def _tell_apart(trace: Trace, phrase: str, slots: Mapping[str, Ask]) -> str:

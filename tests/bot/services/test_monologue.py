@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from bot.services.monologue import Fact, Line, Where, is_true, tell, verify
+from bot.services.monologue import Fact, Line, Where, is_true, phrases_of, tell, verify
 from bot.services.monologue.facts import READINGS, mood, value_of
 from bot.services.monologue.plot import LONGEST
 from bot.services.monologue.shown import nth, percent
@@ -60,6 +61,45 @@ def test_every_told_line_holds(trace: Trace) -> None:
         assert not FORBIDDEN.search(words_outside_facts(line)), line.text
         assert not re.search(r"[\d%“”]", words_outside_facts(line)), line.text
         assert not re.search(r"\s\s|\s[,.;:?!]|[\x00-\x1f]", words_outside_facts(line)), line.text
+
+
+@settings(many, max_examples=150)
+@given(traces(), st.booleans())
+def test_chinese_and_the_long_form_hold_too(trace: Trace, everything: bool) -> None:
+    for locale in ("zh-CN", "en-US"):
+        lines = tell(trace, locale, everything=everything)
+        assert verify(lines, trace) == lines
+        if locale == "zh-CN":
+            assert not re.search(r"[a-z]{3}", "".join(map(words_outside_facts, lines))), lines
+
+
+@settings(many, max_examples=60)
+@given(traces(), st.sampled_from(("en-US", "zh-CN")))
+def test_no_phrase_comes_twice_in_ten_monologues(trace: Trace, locale: str) -> None:
+    """The worst case: the same answer ten times in a row."""
+    heard: list[str] = []
+    for _ in range(10):
+        lines = tell(trace, locale, avoid=heard)
+        assert verify(lines, trace) == lines
+        assert not set(phrases_of(lines)) & set(heard)
+        assert lines == tell(trace, locale, avoid=heard)
+        heard += phrases_of(lines)
+    assert len(set(heard)) == len(heard)
+
+
+def test_when_all_has_been_said_the_oldest_comes_back_and_nothing_fails() -> None:
+    heard: list[str] = []
+    for _ in range(30):
+        lines = tell(foot(), avoid=heard)
+        assert len(lines) >= 4
+        heard += phrases_of(lines)
+
+
+@pytest.mark.parametrize(
+    ("locale", "table"), [("zh-TW", "zh-CN"), ("zh", "zh-CN"), ("zh_CN", "zh-CN"), ("en-GB", "en-US"), ("de", "en-US")]
+)
+def test_locales(locale: str, table: str) -> None:
+    assert tell(foot(), locale) == tell(foot(), table)
 
 
 @many

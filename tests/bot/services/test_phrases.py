@@ -14,14 +14,21 @@ from bot.services.monologue.facts import READINGS
 from bot.services.monologue.phrases import DEFAULT_LOCALE, phrases_for
 from tests.bot.services.test_monologue import FORBIDDEN, foot
 
-TABLE = phrases_for(DEFAULT_LOCALE)
+TABLE, CHINESE = phrases_for(DEFAULT_LOCALE), phrases_for("zh-CN")
+BOTH = [(key, phrase) for table in (TABLE, CHINESE) for key, phrases in table.items() for phrase in phrases]
+FREE = ("rise_item", "rise_rival", "ledger_")
+_ALWAYS = """wake_settled wake_last wake_early wake_never wake_wordless handover handover_last took_clear took_torn took_lost
+    took_nowhere took_alone passed_over doubt_none doubt_coin doubt_some doubt_wide over quiet control control_over silent
+    silent_over page page_empty look pull_story pull_chat marks rise rise_one push cause musing"""
+ALWAYS = _ALWAYS.split()
+"""What every monologue of its kind says, or nearly every one: a channel hears no phrase twice in ten."""
 SLOTS = set(READINGS) | {
     "word", "from", "to", "first", "last", "list", "twin", "rival", "other", "other_prob", "deny", "deny_prob", "deny_place",
     "easy", "easy_prob", "second", "second_prob", "second_position", "closing_position", "closing_prob",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("key", "phrase"), [(key, phrase) for key, phrases in TABLE.items() for phrase in phrases])
+@pytest.mark.parametrize(("key", "phrase"), BOTH)
 def test_a_phrase_states_nothing_but_its_facts(key: str, phrase: str) -> None:
     parts = list(Formatter().parse(phrase))
     assert {slot for _, slot, _, _ in parts if slot} <= SLOTS
@@ -29,8 +36,8 @@ def test_a_phrase_states_nothing_but_its_facts(key: str, phrase: str) -> None:
     literals = " ".join(literal for literal, *_ in parts)
     assert is_true(Line(literals), foot()), literals
     assert not FORBIDDEN.search(literals)
-    if not key.startswith(("rise_item", "rise_rival")):
-        assert phrase.rstrip()[-1] in ".?!"
+    if not key.startswith(FREE[:2]):
+        assert phrase.rstrip()[-1] in ".?!。"
 
 
 def test_every_key_is_told_and_every_told_key_exists() -> None:
@@ -42,18 +49,31 @@ def test_every_key_is_told_and_every_told_key_exists() -> None:
     assert said <= set(TABLE)
 
 
-def test_there_is_more_than_one_way_to_say_what_is_always_said() -> None:
-    for key in (
-        "wake_settled",
-        "wake_last",
-        "wake_never",
-        "page",
-        "rise",
-        "handover",
-        "took_clear",
-        "took_torn",
-        "took_lost",
-        "over",
-    ):
-        assert len(TABLE[key]) >= 4
-        assert len(set(TABLE[key])) == len(TABLE[key])
+def test_what_is_always_said_can_be_said_ten_times_without_repeating() -> None:
+    for table in (TABLE, CHINESE):
+        for key, phrases in table.items():
+            assert len(set(phrases)) == len(phrases)
+            assert key not in ALWAYS or len(phrases) >= 10, key
+            assert len(phrases) >= 2 or key.startswith(FREE), key
+
+
+def test_both_tables_say_the_same_things() -> None:
+    assert list(TABLE) == list(CHINESE)
+    for key, phrases in TABLE.items():
+        assert slots_of(phrases) == slots_of(CHINESE[key]), key
+
+
+def slots_of(phrases: tuple[str, ...]) -> set[str]:
+    return {slot for phrase in phrases for _, slot, _, _ in Formatter().parse(phrase) if slot}
+
+
+@pytest.mark.parametrize(
+    "text", ["我有三十层。", "百分之五。", "十有八九。", "两次都是。", "〇。", "第一样。", "一个词。", "十一样。"]
+)
+def test_chinese_numerals_count(text: str) -> None:
+    assert not is_true(Line(text), foot())
+
+
+@pytest.mark.parametrize("text", ["一切照旧。", "都一样。", "我一直在。", "我们一起。"])
+def test_chinese_words_that_count_nothing(text: str) -> None:
+    assert is_true(Line(text), foot())

@@ -21,10 +21,11 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 GAP = 4
 """Words that a ``*`` in a phrase can stand for, at most."""
 
-_UNITS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen""".split()
-_TENS = {word: 10 * (i + 2) for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
-_SMALL = {word: i for i, word in enumerate(_UNITS)} | _TENS
+_UNIT_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen"""
+_TEN_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: 10 * (i + 2) for i, word in enumerate(_TEN_WORDS.split())}
+_SMALL = {word: i for i, word in enumerate(_UNIT_WORDS.split())} | _TENS
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _CJK_DIGITS = str.maketrans("零〇一二两三四五六七八九", "001223456789")
 _CJK = re.compile(r"[\u3400-\u9fff]")

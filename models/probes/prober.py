@@ -12,8 +12,8 @@ from models import adapters
 from models.adapters import Parts
 from models.errors import UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
-from models.probes import causal, look
-from models.probes.look import Translator
+from models.probes import causal, look, self_report
+from models.probes.watched import Translator
 from models.trace import Trace
 from models.types import Answer
 
@@ -54,13 +54,11 @@ class Probes:
 
     def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
         """See `models.types.Prober.why`."""
-        return causal.why(
-            self._model, self._parts, self._tokenizer, answer, t, parts, seed=seed, memory_limit=self._memory_limit
-        )
+        return causal.why(self._model, self._parts, self._tokenizer, answer, t, parts, seed=seed, memory_limit=self._memory_limit)
 
     def self_report(self, question: str, answer: Answer) -> SelfReport:
         """See `models.types.Prober.self_report`."""
-        raise NotImplementedError
+        return self_report.self_report(self._model, self._tokenizer, question, answer.text)
 
     @property
     def _parts(self) -> Parts:

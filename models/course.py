@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from models.errors import AnswerCancelledError
 from models.prompts import Prompt
 from models.sampling import Sampler
 from models.tokens import Detokenizer
-from models.types import FinalTop, Finish, Sampling, Style
+from models.types import FinalTop, Finish, Road, Sampling, Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,19 @@ class Course:
         self._stop_ids = stop_ids
         self._cancelled = cancelled
         self._first = 0.0
+
+    def follow(self, road: Road, states: tuple[torch.Tensor, ...] | None) -> None:
+        """Begin with the kept tokens of a road's answer, the next one given.
+
+        Args:
+            road: its answer has this course's prompt, sampling and seed.
+            states: of that answer, as in `Decoded`; None when they are not held.
+        """
+        self.ids = list(road.answer.answer_ids[: road.t])
+        self.sampler.follow(road)
+        self._text.resume(self.ids)
+        if states is not None:
+            self.states = [[state[at] for state in states] for at in range(road.t)]
 
     @property
     def done(self) -> bool:
@@ -117,6 +130,11 @@ class _Text:
             self._streamed = shown
             self._on_text(shown)
         return self._one_line and "\n" in self._detokenizer.text.lstrip()
+
+    def resume(self, tokens: Sequence[int]) -> None:
+        """Take in what was said before, of which nothing is streamed and nothing ends."""
+        for token in tokens:
+            self._detokenizer.push(token)
 
     def final(self) -> str:
         return self._shown().strip()

@@ -24,6 +24,8 @@ from models.held import HeldStates
 from models.loading import Loaded, Source, open_model
 from models.memory import chunk_bytes, memory_errors
 from models.probes.prober import Probes
+from models.prompts import Prompt
+from models.roads import check_road
 from models.tokens import special_ids
 from models.trace import Trace
 from models.types import Answer, Job, ModelConfig, ModelInfo, PromptConfig, Sampling
@@ -171,16 +173,28 @@ class TorchEngine:
         self._held.clear()
 
     def _course(self, job: Job, on_text: Callable[[str], None] | None, cancelled: Callable[[], bool] | None) -> Course:
-        return Course(
+        road, sampling = job.road, job.sampling
+        if road is not None:
+            check_road(road, self._info.vocabulary)
+            sampling = road.answer.sampling
+        course = Course(
             self.tokenizer,
-            prompts.build(self.tokenizer, job, self._prompt, self._info.context),
-            job.sampling,
-            seed=_seed(job.sampling),
+            prompts.build(self.tokenizer, job, self._prompt, self._info.context) if road is None else self._again(road.answer),
+            sampling,
+            seed=_seed(sampling) if road is None else road.answer.seed,
             stop_ids=self._stop_ids,
             special=self._special,
             on_text=on_text,
             cancelled=cancelled,
         )
+        if road is not None:
+            course.follow(road, self._held.get(road.answer.prompt_ids, road.answer.answer_ids))
+        return course
+
+    def _again(self, answer: Answer) -> Prompt:
+        """The prompt of an answer that there is already."""
+        most = min(answer.sampling.max_new_tokens, self._info.context - len(answer.prompt_ids))
+        return Prompt(answer.prompt_ids, answer.style, most, answer.dropped_turns)
 
     def _result(self, course: Course) -> Answer | BaseException:
         decoded, prompt = course.decoded, course.prompt

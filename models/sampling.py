@@ -13,7 +13,7 @@ import torch
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from models.likeliest import likeliest
-from models.types import FinalTop, Sampling
+from models.types import FinalTop, Road, Sampling
 
 FINAL_TOP = 16
 """m, the candidates of depth L that an answer keeps of each token."""
@@ -30,6 +30,15 @@ class Sampler:
         self._probs: list[float] = []  # (T,)
         self._top_ids: list[tuple[int, ...]] = []  # (T, m)
         self._top_logprobs: list[tuple[float, ...]] = []  # (T, m)
+        self._road: Road | None = None
+
+    def follow(self, road: Road) -> None:
+        """Keep what the road's answer kept of its first tokens; the next draw gives the road's token."""
+        answer = road.answer
+        self._probs = list(answer.sampled_prob[: road.t])
+        self._top_ids = list(answer.final_top.ids[: road.t])
+        self._top_logprobs = list(answer.final_top.logprobs[: road.t])
+        self._road = road
 
     def kept(self) -> tuple[tuple[float, ...], FinalTop]:
         """The sampled probabilities (T,) and the final candidates (T, m) of all draws."""
@@ -37,19 +46,43 @@ class Sampler:
 
     def _take(self, row: torch.Tensor, ids: list[int], logprobs: list[float]) -> int:
         """Choose from raw logits (V,) whose likeliest are known."""
+        road, self._road = self._road, None
+        if road is not None:
+            return self._force(row, road)
         self._top_ids.append(tuple(ids))
         self._top_logprobs.append(tuple(logprobs))
         if self.greedy:
             self._probs.append(1.0)
             return ids[0]
-        scores = self._warpers(None, row[None])  # (1, V); temperature, top-k and top-p look at no earlier ids
-        probs = scores[0].softmax(-1)  # (V,)
-        if self._generator is None:
-            self._generator = torch.Generator(row.device).manual_seed(self._seed)
-        token = torch.multinomial(probs, 1, generator=self._generator)  # (1,)
+        probs = self._warped(row)
+        token = self._drawn(probs)  # (1,)
         chosen, prob = int(token), float(probs[token[0]])
         self._probs.append(prob)
         return chosen
+
+    def _force(self, row: torch.Tensor, road: Road) -> int:
+        """The road's token, with the probability that the sampler would have drawn it with; 0 when it cut the token away."""
+        ids = road.answer.final_top.ids[road.t]
+        self._top_ids.append(ids)
+        self._top_logprobs.append(road.answer.final_top.logprobs[road.t])
+        if self.greedy:
+            self._probs.append(float(road.token == ids[0]))
+            return road.token
+        self._probs.append(float(self._warped(row)[road.token]))
+        for _ in range(road.t + 1):  # the numbers that the road's answer used up; how many depends on V alone
+            self._drawn(torch.ones_like(row))
+        return road.token
+
+    def _warped(self, row: torch.Tensor) -> torch.Tensor:
+        """(V,) to probabilities (V,); temperature, top-k and top-p look at no earlier ids."""
+        probs: torch.Tensor = self._warpers(None, row[None])[0].softmax(-1)
+        return probs
+
+    def _drawn(self, probs: torch.Tensor) -> torch.Tensor:
+        """One token, shape (1,)."""
+        if self._generator is None:
+            self._generator = torch.Generator(probs.device).manual_seed(self._seed)
+        return torch.multinomial(probs, 1, generator=self._generator)
 
 
 def draw(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[int]:

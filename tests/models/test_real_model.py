@@ -9,7 +9,7 @@ import transformers
 
 from models import embedded, engine, lens
 from models.errors import ModelNotPulledError
-from models.types import Job, ModelConfig, Sampling
+from models.types import Job, ModelConfig, Road, Sampling
 
 pytestmark = pytest.mark.real_model
 
@@ -125,3 +125,15 @@ def test_the_lens_serves_any_model_that_its_caller_holds(smollm, answer):
     trace = lens.trace(smollm.model, list(answer.prompt_ids), list(answer.answer_ids), k=3)
     assert trace.k == 3
     assert trace.tokens[0].startswith("⟨")
+
+
+def test_a_road_not_taken_from_where_the_answer_was_decided(smollm, answer):
+    t = answer.answer_ids.index(smollm.tokenizer.encode("2")[0])
+    road = smollm.answer(Job("", road=Road(answer, t, smollm.tokenizer.encode("1")[0])))
+    assert road.text.startswith("The answer is 1")
+    assert road.text != answer.text
+    assert road.final_top.ids[: t + 1] == answer.final_top.ids[: t + 1]
+    assert smollm.trace(road).emitted_rank[t, -1] > 0
+    warm = smollm.answer(Job(FOOT, sampling=Sampling(temperature=0.9, top_p=0.95, seed=5, max_new_tokens=24)))
+    again = smollm.answer(Job("", road=Road(warm, 4, warm.answer_ids[4])))
+    assert (again.answer_ids, again.text) == (warm.answer_ids, warm.text)

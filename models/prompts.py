@@ -120,10 +120,28 @@ def _merged(turns: Sequence[Turn]) -> list[Turn]:
 
 def _story(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
     """Questions and answers, one line each; the last answer is left to the model."""
-    pairs = [f"Q: {question}\nA: {answer}\n" for question, answer in STORY]
     lines = [f"{'Q' if turn.role == 'user' else 'A'}: {' '.join(turn.text.split())}\n" for turn in turns]
-    page = "\n".join(pairs) + "\n" + "".join(lines).replace("\nQ: ", "\n\nQ: ") + "A:"
+    page = _pairs() + "\n" + "".join(lines).replace("\nQ: ", "\n\nQ: ") + "A:"
     return _encode(tokenizer, page, plain=True, whole=True)
+
+
+def without_frame(tokenizer: Any, prompt_ids: Sequence[int], style: Style, question: str) -> list[int]:
+    """What is left of a prompt without its frame: a story without its list of questions and answers, a chat's bare question.
+
+    Args:
+        tokenizer: of the model.
+        prompt_ids: (P,) the prompt as it was.
+        style: of it.
+        question: what was asked last.
+    """
+    text = str(tokenizer.decode(prompt_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).lstrip()
+    pairs = _pairs()
+    bare = text[len(pairs) :].lstrip("\n") if style == "story" and text.startswith(pairs) else None
+    return _encode(tokenizer, bare or f"Q: {' '.join(question.split())}\nA:", plain=True, whole=True)
+
+
+def _pairs() -> str:
+    return "\n".join(f"Q: {question}\nA: {answer}\n" for question, answer in STORY)
 
 
 def _chat(tokenizer: Any, turns: Sequence[Turn], system: str | None) -> list[int]:

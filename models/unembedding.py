@@ -69,6 +69,30 @@ def read(
     return reader.result()
 
 
+def follow(
+    parts: Parts,
+    states: Sequence[torch.Tensor],
+    ids: Sequence[int],
+    *,
+    rows: int | None = None,
+    memory_limit: int | None = None,
+) -> FloatArray:
+    """Probabilities of a few tokens in every cell, (T, L+1, W).
+
+    Args:
+        parts: norm, head and what the model does to logits.
+        states: L+1 tensors (T, D), depths 0 to L; the last is normed already.
+        ids: (W,) the tokens.
+        rows: cells per chunk; by the memory when None.
+        memory_limit: bytes that all buffers together may take; by the device and what is free there when None.
+    """
+    reader = _Reader(parts, states, [0] * len(states[-1]), 1, None)
+    step = rows or reader.rows_in(chunk_bytes(reader.device, memory_limit))
+    reader.make_room(step, 0)
+    at_depth = [reader.probs_of(state, ids, step, normed=state is states[-1]) for state in states]
+    return _numpy(torch.stack(at_depth, dim=1))  # type: ignore[no-any-return]
+
+
 class _Reader:
     """Holds the growing result while chunks come by."""
 
@@ -166,6 +190,11 @@ class _Reader:
     def _logprobs(self, normed: torch.Tensor) -> torch.Tensor:
         logits = self._logits(normed)
         return torch.log_softmax(logits, -1, out=logits)
+
+    def probs_of(self, state: torch.Tensor, ids: Sequence[int], step: int, *, normed: bool) -> torch.Tensor:
+        """Probabilities (T, W) of ``ids`` in the states (T, D) of one depth, ``step`` rows at a time."""
+        parts = [part if normed else self._normed(part) for part in torch.split(state, step)]
+        return torch.cat([self._logprobs(part)[:, list(ids)].exp() for part in parts])
 
     def result(self) -> Reading:
         return Reading(

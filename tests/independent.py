@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 SLACK = 1e-4
 """Absolute difference of two numbers that count as one; discrete facts may differ where it decides."""
-_ROUNDING = 2e-3
-"""Relative difference within which two probabilities may stand in either order."""
 
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
     nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion 零 一 二 两 三 四 五 六 七 八 九
@@ -327,6 +324,8 @@ class Ledger:
     lead: float
     pushes: list[tuple[float, float]]
     """Attention and MLP of each block."""
+    rest: tuple[float, float]
+    """Embedding and constant: no block's, but a share in the lead all the same."""
 
 
 @dataclass
@@ -391,7 +390,7 @@ def of_ledger(read: Callable[[Ledger, Any], Any]) -> Callable[..., Any]:
 
 
 def hardest(ledger: Ledger, at: Any, sign: int) -> bool:
-    pushes = [sign * value for pair in ledger.pushes for value in pair]
+    pushes = [sign * value for pair in [*ledger.pushes, ledger.rest] for value in pair]
     mine = sign * ledger.pushes[at.block - 1][at.part]
     return mine > 0 and mine >= max(pushes)
 
@@ -611,7 +610,8 @@ def _told_look(attention: Any, t: int) -> Looked | None:
 def _told_ledger(found: Any, t: int) -> Ledger | None:
     if found is None or t >= len(found.against):
         return None
-    return Ledger(int(found.against[t]), float(found.difference[t]), [(a, m) for a, m in found.blocks[t].tolist()])
+    rest = (float(found.embedding[t]), float(found.constant[t]))
+    return Ledger(int(found.against[t]), float(found.difference[t]), [(a, m) for a, m in found.blocks[t].tolist()], rest)
 
 
 def _told_removals(check: Any, t: int) -> Removed | None:
@@ -620,7 +620,8 @@ def _told_removals(check: Any, t: int) -> Removed | None:
         return None
     r = blocks[0]
     left = zip(r.logprob.tolist(), r.top_ids.tolist(), r.top_probs.tolist(), strict=True)
-    return Removed(check.logprob, check.top_id, list(left), list(zip(r.control_logprob.tolist(), r.control_top_ids.tolist(), strict=True)))
+    control = zip(r.control_logprob.tolist(), r.control_top_ids.tolist(), strict=True)
+    return Removed(check.logprob, check.top_id, list(left), list(control))
 
 
 def _told_watched(found: Any) -> list[Followed]:

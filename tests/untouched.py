@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from tests.independent import SLACK, Ledger, Looked, Pulled, Removed, World, says
+from tests.independent import SLACK, Followed, Ledger, Looked, Pulled, Removed, World, says
 
 _ORDER = 2e-3
 """Relative difference up to which two probabilities may stand in either order, beside the absolute one."""
@@ -217,6 +217,10 @@ class Passage:
             found["attention"] = self.attention
         if findings.attribution is not None:
             found["attribution"] = self.attribution
+        if findings.watched is not None:
+            found["watched"] = lambda: self.followed
+        if findings.self_report is not None:
+            found["report"] = lambda: self.report
         if findings.causal is not None:
             found["causal"] = lambda t: self.removed if t == findings.causal.t else None
         return found
@@ -230,12 +234,20 @@ class Passage:
         return Pulled(self.answer.style, float((with_.exp() * (with_ - without)).sum()), tops)  # type: ignore[arg-type]
 
     def attention(self, t: int) -> Looked:
-        """Shares of all heads of the last third; roles of the chat frame and what says nothing are no words."""
-        prompt = self.answer.prompt_ids
-        opening = self.of.tokenizer.convert_tokens_to_ids("<|im_start|>")
-        places = [p for p in range(1, len(prompt)) if prompt[p] not in self.of.control and prompt[p - 1] != opening]
-        shares = {p: float(self.looks[t, p]) for p in places if says(self.name(prompt[p]))}
-        return Looked(shares, float(self.looks[t, 0]), lambda p: self.name(prompt[p]))
+        """Shares of all heads of the last third that went to the words of the question, where it stands last in the prompt."""
+        shares = {p: float(self.looks[t, p]) for p in self.asked}
+        return Looked(shares, float(self.looks[t, 0]), lambda p: self.name(self.answer.prompt_ids[p]))
+
+    @cached_property
+    def asked(self) -> list[int]:
+        """Places of the question's words in the prompt, by the text that each token adds."""
+        prompt = list(self.answer.prompt_ids)
+        ends = [len(str(self.of.tokenizer.decode(prompt[: p + 1])).rstrip("\ufffd")) for p in range(len(prompt))]
+        text = str(self.of.tokenizer.decode(prompt))
+        wanted = self.question if self.answer.style == "chat" else " ".join(self.question.split())
+        start = text.rfind(wanted)
+        spans = [(p, ends[p - 1], ends[p]) for p in range(1, len(prompt))]
+        return [p for p, a, b in spans if says(text[max(a, start) : min(b, start + len(wanted))])]
 
     def attribution(self, t: int) -> Ledger:
         """Each part's product with the direction that the head reads, under the norm of the real pass."""
@@ -247,10 +259,42 @@ class Passage:
         scale = torch.rsqrt(stream.square().mean() + norm.variance_epsilon)
         direction = (norm.weight * (model.lm_head.weight[emitted] - model.lm_head.weight[against])).double() * scale
         pushes = [(float(a @ direction), float(m @ direction)) for a, m in zip(*self._written(t), strict=True)]
-        return Ledger(against, float(self.raw[t, emitted] - self.raw[t, against]), pushes)
+        lead = float(self.raw[t, emitted] - self.raw[t, against])
+        return Ledger(against, lead, pushes, (lead - sum(map(sum, pushes)), 0.0))
 
     def _written(self, t: int) -> tuple[torch.Tensor, torch.Tensor]:
         return self.parts["attention"][:, t].double(), self.parts["mlp"][:, t].double()
+
+    @cached_property
+    def followed(self) -> list[Followed]:
+        """Asked-for words by their first token, with the space before it that a word has in a sentence."""
+        found = []
+        for n, word in enumerate(self.trace.findings.watched.words):
+            ids = self.of.tokenizer(word if word > "\u2e80" else f" {word}", add_special_tokens=False)["input_ids"]
+            if ids[0] != int(self.trace.findings.watched.ids[n]):
+                raise AssertionError(f"{word} is followed by another token")
+            rows = [[self.watched[d][n][t] for d in range(len(self.watched))] for t in range(len(self.answer.answer_ids))]
+            found.append(Followed(word, len(ids) == 1, rows))
+        return found
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """Yes among yes and no, asked in the chat template; how many samples agreed is the trace's, for they were drawn."""
+        asked = f"Question: {self.question.strip()}\nProposed answer: {self.answer.text.strip()}\n"
+        asked += "Is the proposed answer right? Say only yes or no."
+        chat = [{"role": "user", "content": asked}]
+        text = self.of.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        final = self.of.final(self.of.tokenizer(text)["input_ids"]).exp()
+        yes, no = (sum(float(final[i]) for i in self._alone(word)) for word in ("yes", "no"))
+        report = self.trace.findings.self_report
+        found = {"p_true": yes / (yes + no), "said": yes + no}
+        return found | {name: getattr(report, name) for name in ("agreement", "samples", "groups")}
+
+    def _alone(self, word: str) -> set[int]:
+        """The tokens that are the word by themselves."""
+        ways = [space + way for way in (word, word.title(), word.upper()) for space in ("", " ")]
+        found = [self.of.tokenizer(way, add_special_tokens=False)["input_ids"] for way in ways]
+        return {ids[0] for ids in found if len(ids) == 1}
 
     @cached_property
     @torch.no_grad()

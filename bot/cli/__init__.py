@@ -128,6 +128,33 @@ def measure(
     run_bench(_config(config), wishes, as_json=as_json, plot=plot)
 
 
+@cli.command("eval")
+def evaluate(
+    config: ConfigOption = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Another model than the configured one.", show_default=False)
+    ] = None,
+    lang: Annotated[Literal["en", "zh", "all"], typer.Option("--lang", help="Which questions.")] = "en",
+    kind: Annotated[
+        Literal["false_premise", "category_mistake", "pattern_trap", "riddle", "impossible_date"] | None,
+        typer.Option("--kind", help="One kind of trick only.", show_default=False),
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many tricks at most.", show_default=False)] = None,
+    samples: Annotated[int, typer.Option("--samples", min=0, max=100, help="Drawn for the agreement; 0 draws none.")] = 5,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer, in tokens.")] = 40,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Keep the answers in this JSONL file; go on from it.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw a picture into this file.", show_default=False)] = None,
+) -> None:
+    """Put the trick questions and their plain twins to a model; say which figure of confidence tells its wrong answers."""
+    from bot.cli.evaluate import Wishes, run_eval
+
+    wishes = Wishes(model, lang, kind, limit, samples, max_new_tokens, output)
+    run_eval(_config(config), wishes, as_json=as_json, plot=plot)
+
+
 @cli.command("check-config")
 def check_config(config: ConfigOption = None) -> None:
     """Read the config and say what is wrong with it, or what it comes to."""

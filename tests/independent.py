@@ -30,7 +30,10 @@ _LIGHT = """a an the this that these those there here it its it's he she they we
     are was were be been being am has have had do does did will would can could may might shall should of in on at to for from by
     with as and or but if so than then too also into about which who what when where how while because just very such some any s t m
     re ve ll d 的 了 在 和 与 我 你 他 她 它 们 这 那 有 个"""
-_SPLINTER, _BLANKS = "(splinter)", {" ": "(space)", "\u00a0": "(hard)", "\t": "(tab)", "\n": "(line)", "\r\n": "(line)", "\n\n": "(gap)"}
+_SPLINTER, _BLANKS = (
+    "(splinter)",
+    {" ": "(space)", "\u00a0": "(hard)", "\t": "(tab)", "\n": "(line)", "\r\n": "(line)", "\n\n": "(gap)"},
+)
 
 
 @dataclass

@@ -190,7 +190,9 @@ class Passage:
         """The same world in which cells that the trace has within tolerance are the trace's: what a tie may turn on."""
         trace = self.trace
         cells = [(t, d) for t in range(trace.top_ids.shape[0]) for d in range(trace.top_ids.shape[1])]
-        new = replace(world, **{name: copy.deepcopy(getattr(world, name)) for name in ("top", "top_p", "p", "rank", "kl", "entropy")})
+        new = replace(
+            world, **{name: copy.deepcopy(getattr(world, name)) for name in ("top", "top_p", "p", "rank", "kl", "entropy")}
+        )
         for t, d in cells:
             told = trace.top_probs[t, d].tolist()
             if all(close(a, b) for a, b in zip(told, self.kept[d][t], strict=True)) and close(told[-1], world.top_p[t][d][-1]):

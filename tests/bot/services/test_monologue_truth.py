@@ -7,9 +7,8 @@ within 1e-4 of an untouched model's, and every change of a single value must sil
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from models.errors import ModelNotPulledError
 from models.readings import pivotal
 from models.types import Job, ModelConfig, Prober, Sampling
 from tests.bot import strategies
+from tests.bot.services.mutations import another, mutations
 from tests.independent import RECOMPUTE, agrees, of_trace, recompute
 from tests.untouched import Untouched
 
@@ -50,9 +50,13 @@ def jobs() -> list[Job]:
     """Every second as a story, every fourth drawn, at three temperatures; two of them from a cut distribution."""
     found = []
     for n, question in enumerate(QUESTIONS):
-        warm = {"temperature": 0.8 + 0.1 * (n // 4 % 3), "seed": n, "top_p": 0.9 if n % 8 == 2 else 1.0} if n % 4 == 2 or n % 16 == 5 else {}
+        warm = (
+            {"temperature": 0.8 + 0.1 * (n // 4 % 3), "seed": n, "top_p": 0.9 if n % 8 == 2 else 1.0}
+            if n % 4 == 2 or n % 16 == 5
+            else {}
+        )
         style = "story" if n % 2 != n // 10 % 2 else "chat"
-        found.append(Job(question, style=style, sampling=Sampling(max_new_tokens=30, **warm)))
+        found.append(Job(question, style=style, sampling=Sampling(max_new_tokens=20, **warm)))
     return found
 
 
@@ -74,7 +78,10 @@ def told(folder):
     while len(ended) < len(asked):
         ended.update({courses.index(course): answer for course, answer in real.step()})
     answers = [ended[n] for n in range(len(asked))]
-    return [(job, answer, looked_into(real, job, answer, trace)) for job, answer, trace in zip(asked, answers, real.traces(answers), strict=True)]
+    return [
+        (job, answer, looked_into(real, job, answer, trace))
+        for job, answer, trace in zip(asked, answers, real.traces(answers), strict=True)
+    ]
 
 
 def looked_into(real, job, answer, trace):
@@ -123,3 +130,69 @@ def test_fifty_real_monologues_hold(folder, told):
     print(dict(counts), f"{len(names)} of {len(READINGS)} kinds of fact")
     assert not false, "\n".join(map(str, false[:20])) + f"\n{len(false)} false"
     assert counts["answers"] == 50
+
+
+_BY_PLACE = {"length", "blocks", "upper_depths", "block", "part", "is_first", "is_silent"}
+"""What no single value decides: the shapes of the arrays, or the place itself."""
+
+
+def stands(world, fact):
+    """Whether a fact still holds in a world, by its own definition."""
+    own = recompute(world, fact)
+    if isinstance(own, float) and isinstance(fact.value, float):
+        return abs(own - fact.value) <= 1e-9 + 1e-6 * max(abs(own), abs(fact.value))
+    return bool(own) if RECOMPUTE[fact.name][0] == "claim" else own == fact.value
+
+
+def check_mutations(trace, lines):
+    """Each change of one value silences exactly the lines that state something about it; returns the facts it was seen at."""
+    seen = set()
+    places = {fact.where.t or 0 for line in lines for fact in line.facts}
+    for t in places if trace.length else ():
+        for path, changed in mutations(trace, t):
+            world = of_trace(changed)
+            for line in lines:
+                false = [fact for fact in line.facts if not stands(world, fact)]
+                seen.update(fact.name for fact in false)
+                assert is_true(line, changed) is not bool(false), (path, line.text, false)
+    return seen
+
+
+@pytest.mark.real_model
+def test_a_changed_value_silences_what_is_said_of_it(told):
+    """On real traces: for every fact of every line there is a single value whose change makes the line false, and it is dropped."""
+    for _, _, trace in told[1:20:6]:
+        for locale in LOCALES:
+            lines = tell(trace, locale)
+            seen = check_mutations(trace, lines)
+            assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
+
+
+@given(strategies.traces(max_length=4, max_depths=5), st.sampled_from(LOCALES))
+def test_any_trace_agrees_with_its_own_definitions(trace, locale):
+    lines = tell(trace, locale, everything=True)
+    world = of_trace(trace)
+    assert all(stands(world, fact) for line in lines for fact in line.facts)
+
+
+@given(strategies.traces(max_length=3, max_depths=4), st.data())
+def test_any_change_of_any_trace(trace, data):
+    """One value altered anywhere: the verifier and the independent definitions drop the same lines."""
+    lines = tell(trace, everything=True)
+    changes = list(mutations(trace, data.draw(st.integers(0, trace.length - 1)))) if trace.length else []
+    for path, changed in data.draw(st.permutations(changes))[:5] if changes else ():
+        world = of_trace(changed)
+        for line in lines:
+            assert is_true(line, changed) is all(stands(world, fact) for fact in line.facts), (path, line.text)
+
+
+@given(strategies.traces(max_length=4, max_depths=5), st.sampled_from(LOCALES))
+def test_an_altered_fact_is_not_told(trace, locale):
+    for line in tell(trace, locale):
+        for n, fact in enumerate(line.facts):
+            for false in (
+                replace(fact, value=another(fact.value)),
+                replace(fact, value=None),
+                replace(fact, shown=fact.shown + "9"),
+            ):
+                assert not is_true(replace(line, facts=(*line.facts[:n], false, *line.facts[n + 1 :])), trace), (line.text, false)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -128,19 +129,22 @@ class Report:
 def items(
     bank: Iterable[Entry], *, langs: Sequence[Lang] = ("en",), kind: Kind | None = None, limit: int | None = None
 ) -> list[Item]:
-    """Tricks and twins to put, a trick beside its twin; ``limit`` counts entries."""
-    chosen = [entry for entry in bank if kind in (None, entry.kind)][:limit]
+    """Tricks and twins to put, a trick beside its twin, the kinds in turn; ``limit`` counts tricks of each language."""
+    kinds: dict[str, list[Entry]] = {}
+    for entry in bank:
+        if kind in (None, entry.kind):
+            kinds.setdefault(entry.kind, []).append(entry)
+    inturn = [entry for row in zip_longest(*kinds.values()) for entry in row if entry is not None]
     found: list[Item] = []
     for lang in langs:
-        for entry in chosen:
-            asked = entry.asked(lang)
-            if asked is not None:
-                found.append(Item(entry.id, entry.kind, lang, "trick", asked))
-                found.append(Item(entry.id, entry.kind, lang, "twin", asked.twin))
+        spoken = [(entry, asked) for entry in inturn if (asked := entry.asked(lang)) is not None]
+        for entry, asked in spoken[:limit]:
+            found.append(Item(entry.id, entry.kind, lang, "trick", asked))
+            found.append(Item(entry.id, entry.kind, lang, "twin", asked.twin))
     return found
 
 
-def evaluate(engine: Engine, todo: Sequence[Item], *, max_new_tokens: int, samples: int, together: int = 16) -> Iterator[Record]:
+def evaluate(engine: Engine, todo: Sequence[Item], *, max_new_tokens: int, samples: int, together: int = 32) -> Iterator[Record]:
     """Put the questions, greedily, so many at once; the records come in order, as each batch is done.
 
     Raises:

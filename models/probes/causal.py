@@ -21,7 +21,7 @@ import torch
 from models import tokens
 from models.adapters import Parts
 from models.decoding import input_device, last_row_only
-from models.errors import OutOfMemoryError
+from models.errors import OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Part, Removals
 from models.kv import GrowingCache, SharedCache
 from models.memory import free_bytes, memory_errors
@@ -204,7 +204,7 @@ class _Run:
             for block in range(len(self._parts.blocks)):
                 rows = [(row, v) for row, v in enumerate(variants) if v is not None and v.block == block]
                 if rows:
-                    _Removal(self, rows).attach(self._parts, block, handles)
+                    _Removal(self, rows, self._parts.residual).attach(self._parts, block, handles)
             logits: torch.Tensor = self._model(**arguments, **last_row_only(self._model)).logits[:, -1]
         return logits
 
@@ -226,14 +226,20 @@ class _Run:
 class _Removal:
     """The hooks of one block: they act for this thread alone, on the last position of their rows."""
 
-    def __init__(self, run: _Run, rows: list[tuple[int, Variant]]) -> None:
+    def __init__(self, run: _Run, rows: list[tuple[int, Variant]], residual: float) -> None:
         self._run = run
         self._rows = rows
+        self._residual = residual
         self._owner = threading.get_ident()
         self._came: torch.Tensor | None = None  # (n, D) what came into the block
+        self._attended: torch.Tensor | None = None  # (n, D) what attention added
 
     def attach(self, parts: Parts, block: int, handles: list[Any]) -> None:
         module = parts.blocks[block]
+        if any(variant.part != "block" for _, variant in self._rows):
+            if parts.attention is None:
+                raise UnsupportedArchitectureError("This model's attention and MLP cannot be told apart, its blocks can.")
+            handles.append(parts.attention[block].register_forward_hook(self._attend))
         handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
         handles.append(module.register_forward_hook(self._leave))
 
@@ -241,18 +247,29 @@ class _Removal:
         if threading.get_ident() == self._owner:
             self._came = (args[0] if args else kwargs["hidden_states"])[:, -1].clone()
 
+    def _attend(self, _attention: Any, _args: Any, out: Any) -> Any:
+        if threading.get_ident() != self._owner:
+            return None
+        state = _state(out).clone()  # (B, S, D)
+        for row, variant in self._rows:
+            if variant.part == "attention":
+                added = state[row, -1].float() * self._residual
+                state[row, -1] = ((added - self._run.instead(variant, added)) / self._residual).to(state.dtype)
+        self._attended = state[:, -1] * self._residual
+        return _with_state(out, state)
+
     def _leave(self, _block: Any, _args: Any, out: Any) -> Any:
         if threading.get_ident() != self._owner or self._came is None:
             return None
         state = _state(out).clone()  # (B, S, D)
         for row, variant in self._rows:
-            came, left = self._came[row], state[row, -1]
-            if variant.control:
-                left = left - self._run.instead(variant, left.float() - came.float()).to(left.dtype)
-            else:
-                self._run.instead(variant, left.float() - came.float())
-                left = came
-            state[row, -1] = left
+            if variant.part == "attention":
+                continue
+            rest, left = self._came[row], state[row, -1].clone()
+            if variant.part == "mlp" and self._attended is not None:
+                rest = rest + self._attended[row].to(rest.device)
+            taken = self._run.instead(variant, left.float() - rest.float())
+            state[row, -1] = left - taken.to(left.dtype) if variant.control else rest
         return _with_state(out, state)
 
 

@@ -1,0 +1,64 @@
+"""What a causal check says: which blocks the token hangs on, told only where a random removal does not do the same. NumPy only.
+
+Every figure is a function of the check alone, so that the monologue's verifier can recompute it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.findings import CausalCheck, FloatArray, Part, Removals
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A block without which another token would have been the likeliest, while it would not after a random removal there."""
+
+    block: int
+    """From 1."""
+    token: int
+    """The likeliest token without the block."""
+    drop: float
+    """Nats that the emitted token's log-probability falls by; below 0 when it rises."""
+    control_drop: float
+
+
+def drops(check: CausalCheck, part: Part = "block") -> tuple[FloatArray, FloatArray]:
+    """How far the emitted token's log-probability falls at each removal and each control, in nats, shapes (L,) and (L,).
+
+    Raises:
+        ValueError: this part was not asked for.
+    """
+    removals = _of(check, part)
+    whole = np.float32(check.logprob)
+    return whole - removals.logprob, whole - removals.control_logprob
+
+
+def flips(check: CausalCheck, part: Part = "block") -> tuple[Flip, ...]:
+    """The blocks whose removal changes the likeliest token while the control's does not, in order."""
+    removals = _of(check, part)
+    real, control = drops(check, part)
+    changed = (removals.top_ids != check.top_id) & (removals.control_top_ids == check.top_id)
+    return tuple(Flip(int(i) + 1, int(removals.top_ids[i]), float(real[i]), float(control[i])) for i in np.flatnonzero(changed))
+
+
+def matters(check: CausalCheck, part: Part = "block") -> tuple[int, ...]:
+    """The blocks, from 1, that may be told as mattering: `flips`, and those whose drop exceeds the largest control's."""
+    real, control = drops(check, part)
+    over = {int(i) + 1 for i in np.flatnonzero(real > max(0.0, float(control.max())))}
+    return tuple(sorted(over | {flip.block for flip in flips(check, part)}))
+
+
+def strongest(check: CausalCheck, part: Part = "block") -> int | None:
+    """Of `matters`, the block with the largest drop, the earlier at a tie; None when no block matters."""
+    real, _control = drops(check, part)
+    return max(matters(check, part), key=lambda block: (float(real[block - 1]), -block), default=None)
+
+
+def _of(check: CausalCheck, part: Part) -> Removals:
+    removals = check.of(part)
+    if removals is None:
+        raise ValueError(f"the causal check has no removals of {part}")
+    return removals

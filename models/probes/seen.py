@@ -118,7 +118,7 @@ class _Watcher:
     def attach(self, handles: list[Any]) -> None:
         parts = self._parts
         for depth, module in enumerate((*parts.blocks, parts.norm)):
-            handles.append(module.register_forward_pre_hook(self._mine(self._enter(depth)), with_kwargs=True))  # noqa: PERF401
+            handles.append(module.register_forward_pre_hook(self._mine(self._enter(depth)), with_kwargs=True))
         handles.append(parts.norm.register_forward_hook(self._mine(self._leave)))
         handles.extend(m.register_forward_hook(self._mine(self._added)) for m in parts.attention or ())
         if self._weighs and parts.attends is not None:

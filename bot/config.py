@@ -65,6 +65,14 @@ class LensConfig(_Section):
     top_k: int = Field(10, ge=1, le=50, description="candidates kept at each depth of each answer token")
 
 
+class MonologueConfig(_Section):
+    """Who writes the inner voice."""
+
+    writer: Literal["told", "model"] = Field(
+        "told", description="told: from the phrase tables; model: the model writes, and only what its facts say is shown"
+    )
+
+
 class DiscordConfig(_Section):
     """How the bot behaves in Discord."""
 
@@ -144,6 +152,7 @@ class Config(_Section):
     prompt: PromptConfig = Field(default_factory=PromptConfig, description="how a question becomes a prompt")
     sampling: Sampling = Field(default_factory=Sampling, description="how the next token is drawn")
     lens: LensConfig = Field(default_factory=LensConfig, description="what the second pass keeps")
+    monologue: MonologueConfig = Field(default_factory=MonologueConfig, description="who writes the inner voice")
     discord: DiscordConfig = Field(default_factory=DiscordConfig, description="how the bot behaves in Discord")
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig, description="the inner voice's threads")
     queue: QueueConfig = Field(default_factory=QueueConfig, description="who waits, and how long the line may get")

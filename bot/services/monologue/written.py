@@ -27,21 +27,10 @@ FEWEST = 3
 LONGEST_WRITING = 400
 """Tokens that the model may write."""
 
-NEUTRAL = frozenset(
-    """a an the and then well oh ah yes here there now my me i dear reader you see
-    啊 呢 吧 哦 嗯 呀""".split()
-)
-"""Words that change nothing that is claimed. No negation, no degree, no cause, no order and no verb is among them."""
+NEUTRAL = frozenset("a an the and well oh ah here there now dear reader 啊 呢 吧 哦 嗯 呀".split())  # noqa: SIM905 - reads as a row
+"""Words that change nothing that is claimed. No negation, degree, cause, order, verb or person is among them."""
 ALIKE: tuple[frozenset[str], ...] = tuple(
-    frozenset(row.split(","))
-    for row in (
-        "layer,depth",
-        "layers,depths",
-        "probability,chance,likelihood",
-        "likeliest,likely",
-        "began,started",
-        "over,finished",
-    )
+    frozenset(row.split(",")) for row in ("layer,depth", "layers,depths", "probability,chance,likelihood", "began,started")
 )
 """Words that say the same in a told sentence; one may stand for the other."""
 BANNED: tuple[tuple[str, str], ...] = (
@@ -63,17 +52,18 @@ BANNED: tuple[tuple[str, str], ...] = (
 _WISH = {
     "en-US": (
         "Here is my inner monologue, one forward pass of a language model, in short sentences:",
-        "Write it again in the first person. Copy each sentence with its numbers and quoted words exactly; leave out what you do not"
-        " like and add nothing.",
+        "Write it again in the first person. Copy each sentence with its numbers and quoted words exactly; leave out what you do"
+        " not like and add nothing.",
     ),
     "zh-CN": (
         "这是我的内心独白，一个语言模型的一次前向传播：",
         "用第一人称重写。每句的数字和引号里的词照抄；不喜欢的句子可以不写，不要添加任何内容。",
     ),
 }
-_WORD = re.compile(r"#\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|[\u4e00-\u9fff]")
+# A sign such as ? or ≠ counts as a word: it may turn a sentence round.
+_WORD = re.compile(r"#\d+|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\s\w.,;:!…—–\-'’“”()，。；：！、（）]")
 _HAN = re.compile(r"([\u4e00-\u9fff])")
-_LEAD = re.compile(r"^\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)")
+_LEAD = re.compile(r"(?m)^\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)")
 _CANON = {word: min(words) for words in ALIKE for word in words}
 
 
@@ -122,14 +112,14 @@ def _apart(line: Line) -> Iterator[Told]:
 def sentences(text: str) -> list[str]:
     """Split at sentence ends and line breaks, never inside of “ and ”. Straight double quotes are taken for curly ones."""
     found, start, quoting = [], 0, False
-    text = re.sub(r'"([^"\n]*)"', r"“\1”", text)
+    text = _LEAD.sub("", re.sub(r'"([^"\n]*)"', r"“\1”", text))
     for i, char in enumerate(text):
         quoting = (quoting or char == "“") and char not in "”\n"
         ends = char in "。！？\n" or (char in ".!?" and text[i + 1 : i + 2] in ("", " ", "\n"))
         if ends and not quoting:
             found.append(text[start : i + 1])
             start = i + 1
-    return [clean for piece in [*found, text[start:]] if (clean := _LEAD.sub("", piece).strip())]
+    return [clean for piece in [*found, text[start:]] if (clean := piece.strip())]
 
 
 def lines_from(text: str, trace: Trace, told: Sequence[Line], locale: str) -> tuple[Line, ...]:

@@ -1,0 +1,64 @@
+"""How much of the inner voice that a model writes itself stands: ``python bench/monologue_writer.py [--model ID] [--answers N]``.
+
+For each question: an answer, its second pass, the told monologue, and the model's own writing of it; prints how many sentences it
+wrote, how many stood, and how often the told one was shown instead. Knows no Discord.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from bot.services.monologue import tell, verify
+from bot.services.monologue.written import Written, judged, prompt_for
+from models.engine import load
+from models.types import Job, ModelConfig, Sampling
+
+THINGS = "foot hand nose cat table spoon cloud bicycle shoe tree river clock chair song egg".split()  # noqa: SIM905 - reads as a row
+QUESTIONS = [f"How many {part} does a {thing} have?" for part in ("eyes", "legs") for thing in THINGS]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--answers", type=int, default=len(QUESTIONS))
+    parser.add_argument("--locale", default="en-US")
+    parser.add_argument("--longest", type=int, default=400, help="tokens that it may write")
+    chosen = parser.parse_args(arguments)
+    engine = load(ModelConfig(id=chosen.model))
+    results: list[Written] = []
+    for question in QUESTIONS[: chosen.answers]:
+        answer = engine.answer(Job(question))
+        trace = engine.trace(answer)
+        told = verify(tell(trace, chosen.locale), trace)
+        job = prompt_for(told, chosen.locale)
+        text = engine.answer(Job(job.question, sampling=Sampling(max_new_tokens=chosen.longest))).text
+        results.append(judged(text, trace, told, chosen.locale))
+        show(question, results[-1])
+    table(chosen.model, results)
+
+
+def show(question: str, written: Written) -> None:
+    """One answer's sentences, as they come."""
+    print(f"\n## {question}{'  (fell back)' if written.fell_back else ''}")
+    for text in written.kept:
+        print(f"kept     {text}")
+    for text, why in written.dropped:
+        print(f"dropped  {text[:160]}  [{why}]")
+    sys.stdout.flush()
+
+
+def table(model: str, results: Sequence[Written]) -> None:
+    """The figures of all answers."""
+    kept, dropped = sum(len(r.kept) for r in results), sum(len(r.dropped) for r in results)
+    print(f"\n{model}: {len(results)} answers, {kept + dropped} sentences, {kept} stood,", end=" ")
+    print(f"fell back {sum(r.fell_back for r in results)} times")
+    for why, count in Counter(why for r in results for _, why in r.dropped).most_common():
+        print(f"  {count:5d} dropped: {why}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """A `World` of tests.independent from a model that nobody touched: transformers' own forward passes, and hooks made here.
 
-Nothing is packed, captured or batched: one answer at a time, one depth at a time, one removed block at a time. Knows nothing of the
-product but the shape of its answers and traces; written for Llama's layout, which the default model has.
+Nothing is packed, captured or batched: one answer at a time, one depth at a time, one removed block at a time. Knows
+nothing of the product but the shape of its answers and traces; written for Llama's layout, which the default model has.
 """
 
 from __future__ import annotations
@@ -168,19 +168,19 @@ class Passage:
 
     def world(self) -> World:
         """All of it, as the untouched model has it."""
-        T, depths = range(len(self.answer.answer_ids)), range(len(self.tops))
+        rows, depths = range(len(self.answer.answer_ids)), range(len(self.tops))
         return World(
             prompt=list(self.answer.prompt_ids),
             answer=list(self.answer.answer_ids),
             words=self.words,
             control=[i in self.of.control for i in self.answer.answer_ids],
-            top=[[self.tops[d][0][t] for d in depths] for t in T],
-            top_p=[[self.tops[d][1][t] for d in depths] for t in T],
-            p=[[self.emitted[d][t] for d in depths] for t in T],
-            rank=[[self.ranks[d][t] for d in depths] for t in T],
-            kl=[[self.kl[d][t] for d in depths[:-1]] + [0.0] for t in T],
+            top=[[self.tops[d][0][t] for d in depths] for t in rows],
+            top_p=[[self.tops[d][1][t] for d in depths] for t in rows],
+            p=[[self.emitted[d][t] for d in depths] for t in rows],
+            rank=[[self.ranks[d][t] for d in depths] for t in rows],
+            kl=[[self.kl[d][t] for d in depths[:-1]] + [0.0] for t in rows],
             entropy=(-(self.final.exp() * self.final).sum(-1)).tolist(),
-            drawn=[self.drawn(t) for t in T],
+            drawn=[self.drawn(t) for t in rows],
             name=self.name,
             page=self.name,
             evidence={"blocks": len(self.tops) - 1} | self.evidence(),

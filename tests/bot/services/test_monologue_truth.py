@@ -1,7 +1,7 @@
 """Every word of the inner voice holds: real answers are told, and each fact is recomputed by `tests.independent`.
 
-Fifty answers of the default model, in both styles and languages, greedy and drawn. Nothing may be dropped, every fact must come out
-within 1e-4 of an untouched model's, and every change of a single value must silence the lines that state something about it.
+Fifty answers of the default model, in both styles and languages, greedy and drawn. Nothing may be dropped, every fact must
+come out within 1e-4 of an untouched model's, and every change of a single value must silence the lines that state something about it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.services.monologue import is_true, tell, verify
@@ -25,17 +25,21 @@ from tests.independent import RECOMPUTE, agrees, of_trace, recompute
 from tests.untouched import Untouched
 
 TRICKS = (
-    "How many eyes does my foot have?", "How many eyes does a giraffe have?", "Why do clouds eat stones?", "What is the capital of France?",
-    "How many moons has a sandwich?", "Which came first, the chicken or the egg?", "How many legs does a spoon have?",
-    "Who was the king of the Moon in 1820?", "What weighs more, a kilo of feathers or a kilo of lead?", "What colour is the number seven?",
-    "How many days are there in February 30?", "Can a fish drown?", "Who wrote Romeo and Juliet?", "What is two plus two?",
-    "How many wings does a bicycle have?", "What does silence taste like?", "Is the sun older than my grandmother?",
-    "How many letters are in the word banana?", "When did Napoleon invent the telephone?", "Where does the white go when snow melts?",
-    "What is the opposite of a table?", "Name three colours.", "How old is the youngest stone?", "Which animal barks?", "Do trees snore?",
-    "How many months have 28 days?", "What is the wife of a bachelor called?", "How deep is a hole with no bottom?",
-    "What is heavier, Monday or Tuesday?", "How many corners does a circle have?", "Is water wet?", "What is 17 times 3?",
-    "Who is buried in the tomb of the unknown soldier?", "How long is a piece of string?", "What do cows drink?",
-    "How many ears does a cornfield have?", "Why is the sky green?", "What language do mirrors speak?", "How many thumbs has a snake?",
+    "How many eyes does my foot have?", "How many eyes does a giraffe have?", "Why do clouds eat stones?",
+    "What is the capital of France?", "How many moons has a sandwich?",
+    "Which came first, the chicken or the egg?", "How many legs does a spoon have?",
+    "Who was the king of the Moon in 1820?", "What weighs more, a kilo of feathers or a kilo of lead?",
+    "What colour is the number seven?", "How many days are there in February 30?", "Can a fish drown?",
+    "Who wrote Romeo and Juliet?", "What is two plus two?", "How many wings does a bicycle have?",
+    "What does silence taste like?", "Is the sun older than my grandmother?",
+    "How many letters are in the word banana?", "When did Napoleon invent the telephone?",
+    "Where does the white go when snow melts?", "What is the opposite of a table?", "Name three colours.",
+    "How old is the youngest stone?", "Which animal barks?", "Do trees snore?", "How many months have 28 days?",
+    "What is the wife of a bachelor called?", "How deep is a hole with no bottom?",
+    "What is heavier, Monday or Tuesday?", "How many corners does a circle have?", "Is water wet?",
+    "What is 17 times 3?", "Who is buried in the tomb of the unknown soldier?",
+    "How long is a piece of string?", "What do cows drink?", "How many ears does a cornfield have?",
+    "Why is the sky green?", "What language do mirrors speak?", "How many thumbs has a snake?",
     "Which planet is made of cheese?",
 )  # fmt: skip
 CHINESE = (
@@ -44,6 +48,7 @@ CHINESE = (
 )  # fmt: skip
 QUESTIONS = TRICKS + CHINESE
 LOCALES = ("en-US", "zh-CN")
+CALM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def jobs() -> list[Job]:
@@ -127,7 +132,7 @@ def test_fifty_real_monologues_hold(folder, told):
                     counts["needed slack"] += 1
                     if not agrees(fact.value, recompute(nudged, fact)):
                         false.append((job.question, fact, recompute(world, fact), recompute(nudged, fact)))
-    print(dict(counts), f"{len(names)} of {len(READINGS)} kinds of fact")
+    print(dict(counts), f"{len(names)} of {len(READINGS)} kinds of fact")  # noqa: T201  the count is what is asked for
     assert not false, "\n".join(map(str, false[:20])) + f"\n{len(false)} false"
     assert counts["answers"] == 50
 
@@ -168,6 +173,7 @@ def test_a_changed_value_silences_what_is_said_of_it(told):
             assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
 
 
+@CALM
 @given(strategies.traces(max_length=4, max_depths=5), st.sampled_from(LOCALES))
 def test_any_trace_agrees_with_its_own_definitions(trace, locale):
     lines = tell(trace, locale, everything=True)
@@ -175,6 +181,7 @@ def test_any_trace_agrees_with_its_own_definitions(trace, locale):
     assert all(stands(world, fact) for line in lines for fact in line.facts)
 
 
+@CALM
 @given(strategies.traces(max_length=3, max_depths=4), st.data())
 def test_any_change_of_any_trace(trace, data):
     """One value altered anywhere: the verifier and the independent definitions drop the same lines."""
@@ -186,6 +193,7 @@ def test_any_change_of_any_trace(trace, data):
             assert is_true(line, changed) is all(stands(world, fact) for fact in line.facts), (path, line.text)
 
 
+@CALM
 @given(strategies.traces(max_length=4, max_depths=5), st.sampled_from(LOCALES))
 def test_an_altered_fact_is_not_told(trace, locale):
     for line in tell(trace, locale):

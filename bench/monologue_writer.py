@@ -41,23 +41,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table(chosen.model, results)
 
 
+def say(text: str) -> None:
+    """One line, at once: a run takes long."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def show(question: str, written: Written) -> None:
     """One answer's sentences, as they come."""
-    print(f"\n## {question}{'  (fell back)' if written.fell_back else ''}")
+    say(f"\n## {question}{'  (fell back)' if written.fell_back else ''}")
     for text in written.kept:
-        print(f"kept     {text}")
+        say(f"kept     {text}")
     for text, why in written.dropped:
-        print(f"dropped  {text[:160]}  [{why}]")
-    sys.stdout.flush()
+        say(f"dropped  {text[:160]}  [{why}]")
 
 
 def table(model: str, results: Sequence[Written]) -> None:
     """The figures of all answers."""
     kept, dropped = sum(len(r.kept) for r in results), sum(len(r.dropped) for r in results)
-    print(f"\n{model}: {len(results)} answers, {kept + dropped} sentences, {kept} stood,", end=" ")
-    print(f"fell back {sum(r.fell_back for r in results)} times")
+    say(f"\n{model}: {len(results)} answers, {kept + dropped} sentences, {kept} stood,")
+    say(f"fell back {sum(r.fell_back for r in results)} times")
     for why, count in Counter(why for r in results for _, why in r.dropped).most_common():
-        print(f"  {count:5d} dropped: {why}")
+        say(f"  {count:5d} dropped: {why}")
 
 
 if __name__ == "__main__":

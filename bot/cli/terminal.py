@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,10 +18,12 @@ from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import depth_map, monologue_panel
 from bot.services.ask import figures, mean_probability
 from bot.services.monologue import Line, tell, verify
+from bot.services.monologue.written import write_now
 from models.trace import Trace
 from models.types import Answer, Engine, Job, Style, Turn
 
 log = logging.getLogger(__name__)
+Writer = Literal["told", "model"]
 
 
 def ask_once(config: Config, question: str, *, style: Style | None, as_json: bool) -> None:
@@ -35,9 +37,12 @@ def ask_once(config: Config, question: str, *, style: Style | None, as_json: boo
     engine = _load(config)
     job = Job(question, (), style, config.sampling)
     if as_json:
-        sys.stdout.write(json.dumps(report(engine, job, config.lens.top_k), ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(
+            json.dumps(report(engine, job, config.lens.top_k, config.monologue.writer), ensure_ascii=False, allow_nan=False)
+            + "\n"
+        )
         return
-    _answer(Console(), engine, job, config.lens.top_k)
+    _answer(Console(), engine, job, config.lens.top_k, config.monologue.writer)
 
 
 def chat_loop(config: Config, *, style: Style | None) -> None:
@@ -55,17 +60,19 @@ def chat_loop(config: Config, *, style: Style | None) -> None:
             return
         kept = tuple(history[-config.discord.history_turns :]) if config.discord.history_turns else ()
         try:
-            answer = _answer(console, engine, Job(question, kept, style, config.sampling), config.lens.top_k)
+            answer = _answer(
+                console, engine, Job(question, kept, style, config.sampling), config.lens.top_k, config.monologue.writer
+            )
         except ForwardPassError as error:
             console.print(Text(f"✗ {error.for_user()}", "red"))
             continue
         history += [Turn("user", question), Turn("assistant", answer.text)]
 
 
-def report(engine: Engine, job: Job, top_k: int) -> dict[str, Any]:
+def report(engine: Engine, job: Job, top_k: int, writer: Writer = "told") -> dict[str, Any]:
     """The one JSON object of ``--json``. Greedy, everything but ``timings`` is the same each time."""
     answer = engine.answer(job)
-    trace, lines, problem = _inner_voice(engine, answer, top_k)
+    trace, lines, problem = _inner_voice(engine, answer, top_k, writer)
     timings = {
         "load_seconds": engine.info.load_seconds,
         "answer_pass_seconds": answer.seconds,
@@ -100,13 +107,13 @@ def _load(config: Config) -> Engine:
         return load(config.model, prompt=config.prompt, on_stage=lambda stage: status.update(f"{stage}…"))
 
 
-def _answer(console: Console, engine: Engine, job: Job, top_k: int) -> Answer:
+def _answer(console: Console, engine: Engine, job: Job, top_k: int, writer: Writer = "told") -> Answer:
     """Stream the answer, then show what the second pass read."""
     with Live(Text("…", "dim"), console=console, refresh_per_second=12, transient=True) as live:
         answer = engine.answer(job, on_text=lambda text: live.update(Text(text, "bold")))
     console.print(Text(answer.text or "(nothing: the first token was the end of the text)", "bold"))
     console.print(Text(" · ".join(figures(answer, engine.info)), "dim"))
-    trace, lines, problem = _inner_voice(engine, answer, top_k)
+    trace, lines, problem = _inner_voice(engine, answer, top_k, writer)
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
@@ -114,7 +121,7 @@ def _answer(console: Console, engine: Engine, job: Job, top_k: int) -> Answer:
     return answer
 
 
-def _inner_voice(engine: Engine, answer: Answer, top_k: int) -> tuple[Trace | None, tuple[Line, ...], str | None]:
+def _inner_voice(engine: Engine, answer: Answer, top_k: int, writer: Writer) -> tuple[Trace | None, tuple[Line, ...], str | None]:
     """The trace and its verified lines, or the sentence that says why there are none: the answer stands in any case."""
     try:
         if not answer.answer_ids:
@@ -122,4 +129,7 @@ def _inner_voice(engine: Engine, answer: Answer, top_k: int) -> tuple[Trace | No
         trace = engine.trace(answer, k=top_k)
     except ForwardPassError as error:
         return None, (), error.for_user()
-    return trace, verify(tell(trace), trace), None
+    lines = verify(tell(trace), trace)
+    if writer == "model":
+        lines = write_now(engine.answer, trace, lines, "en-US").lines
+    return trace, lines, None

@@ -147,6 +147,16 @@ async def write(
     return judged(written.text, trace, told, locale)
 
 
+def write_now(answer: Callable[[Job], Answer], trace: Trace, told: Sequence[Line], locale: str) -> Written:
+    """`write` for a caller without an event loop."""
+    if len(told_sentences(told)) < FEWEST:
+        return Written(tuple(told))
+    try:
+        return judged(answer(prompt_for(told, locale)).text, trace, told, locale)
+    except ForwardPassError:
+        return Written(tuple(told))
+
+
 def _judge(text: str, trace: Trace, said: list[Told], locale: str) -> tuple[tuple[Line, ...], tuple[tuple[str, str], ...]]:
     kept: list[Line] = []
     dropped: list[tuple[str, str]] = []

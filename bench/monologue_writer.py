@@ -10,11 +10,13 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.services.monologue import tell, verify
 from bot.services.monologue.written import Written, judged, prompt_for
 from models.engine import load
-from models.types import Job, ModelConfig, Sampling
+from models.trace import Trace
+from models.types import Answer, BatchEngine, Job, ModelConfig, Sampling
 
 THINGS = "foot hand nose cat table spoon cloud bicycle shoe tree river clock chair song egg".split()  # noqa: SIM905 - reads as a row
 QUESTIONS = [f"How many {part} does a {thing} have?" for part in ("eyes", "legs") for thing in THINGS]
@@ -27,18 +29,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--answers", type=int, default=len(QUESTIONS))
     parser.add_argument("--locale", default="en-US")
     parser.add_argument("--longest", type=int, default=400, help="tokens that it may write")
+    parser.add_argument("--together", type=int, default=6, help="answers at a time")
     chosen = parser.parse_args(arguments)
     engine = load(ModelConfig(id=chosen.model))
     results: list[Written] = []
-    for question in QUESTIONS[: chosen.answers]:
-        answer = engine.answer(Job(question))
-        trace = engine.trace(answer)
-        told = verify(tell(trace, chosen.locale), trace)
-        job = prompt_for(told, chosen.locale)
-        text = engine.answer(Job(job.question, sampling=Sampling(max_new_tokens=chosen.longest))).text
-        results.append(judged(text, trace, told, chosen.locale))
-        show(question, results[-1])
+    questions = QUESTIONS[: chosen.answers]
+    for start in range(0, len(questions), chosen.together):
+        some = questions[start : start + chosen.together]
+        for question, written in zip(some, writings(engine, some, chosen.locale, chosen.longest), strict=True):
+            results.append(written)
+            show(question, written)
     table(chosen.model, results)
+
+
+def writings(engine: BatchEngine, questions: Sequence[str], locale: str, longest: int) -> list[Written]:
+    """What the model writes of its answers to some questions, judged."""
+    answers = together(engine, [Job(question, sampling=Sampling(max_new_tokens=40)) for question in questions])
+    traces = [trace for trace in engine.traces(answers) if isinstance(trace, Trace)]
+    told = [verify(tell(trace, locale), trace) for trace in traces]
+    jobs = [replace(prompt_for(lines, locale), sampling=Sampling(max_new_tokens=longest)) for lines in told]
+    texts = [answer.text for answer in together(engine, jobs)]
+    return [judged(text, trace, lines, locale) for text, trace, lines in zip(texts, traces, told, strict=True)]
+
+
+def together(engine: BatchEngine, jobs: Sequence[Job]) -> list[Answer]:
+    """Several answers under way at once."""
+    begun = [engine.begin(job) for job in jobs]
+    ended: dict[int, Answer] = {}
+    while len(ended) < len(begun):
+        for course, answer in engine.step():
+            if not isinstance(answer, Answer):
+                raise answer
+            ended[begun.index(course)] = answer
+    return [ended[i] for i in range(len(begun))]
 
 
 def say(text: str) -> None:

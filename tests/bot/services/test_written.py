@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
 
 from bot.errors import QueueFullError
-from bot.services.monologue import Fact, Line, Where, is_true, tell
-from bot.services.monologue.written import BANNED, FEWEST, judged, lines_from, prompt_for, sentences, told_sentences, write
-from models.types import Answer, Job
+from bot.services.monologue import Fact, Line, Where, is_true, tell, verify
+from bot.services.monologue.written import (
+    BANNED,
+    FEWEST,
+    judged,
+    lines_from,
+    prompt_for,
+    sentences,
+    told_sentences,
+    write,
+    write_now,
+)
+from models import embedded, engine
+from models.errors import ModelNotPulledError
+from models.types import Answer, Job, ModelConfig, Sampling
 from tests.bot.services.test_monologue import foot
 
 TRACE = foot()
@@ -141,9 +153,34 @@ async def test_too_little_left_falls_back_and_enough_is_kept():
     kept = await write(copyist, TRACE, told(), "en-US")
     assert not kept.fell_back
     assert len(kept.kept) == len(told_sentences(told()))
+    said = prompt_for(told(), "en-US").question.partition("\n")[2]
+    assert write_now(lambda _: cast(Answer, Said(said)), TRACE, told(), "en-US") == kept
     assert (await write(busy, TRACE, told(), "en-US")).lines == told()
 
 
 def test_the_prompt_holds_every_told_sentence():
     job = prompt_for(told(), "zh-CN")
     assert all(said.text in job.question for said in told_sentences(told()))
+
+
+@pytest.fixture(scope="module")
+def real_engine():
+    try:
+        embedded.locate()
+    except ModelNotPulledError as error:
+        pytest.skip(error.for_user())
+    return engine.load(ModelConfig(device="cpu", dtype="float32"))
+
+
+@pytest.mark.real_model
+def test_three_writings_of_the_real_model_hold(real_engine):
+    for thing in ("foot", "table", "cloud"):
+        trace = real_engine.trace(
+            real_engine.answer(Job(f"How many eyes does a {thing} have?", sampling=Sampling(max_new_tokens=20)))
+        )
+        said = verify(tell(trace), trace)
+        job = prompt_for(said, "en-US")
+        writing = real_engine.answer(replace(job, sampling=Sampling(max_new_tokens=25))).text
+        written = judged(writing, trace, said, "en-US")
+        assert written.lines == verify(written.lines, trace)
+        assert len(written.kept) + len(written.dropped) == len(sentences(writing))

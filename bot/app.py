@@ -14,6 +14,7 @@ from bot.config import Config
 from bot.log import log_unexpected
 from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
+from bot.services.beyond import BeyondService
 from bot.services.line import WaitingLine
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
@@ -65,6 +66,7 @@ class App:
     model: ModelHost
     asks: AskService
     voices: VoiceService
+    beyond: BeyondService
     synced_commands: CommandSyncStore
     tasks: Tasks
 
@@ -87,8 +89,9 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         tasks.spawn(_purge(runs), "purge expired runs")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
         asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
-        voices = VoiceService(runs=runs, model=model, top_k=config.lens.top_k)
-        app = App(config, model, asks, voices, CommandSyncStore(database), tasks)
+        voices = VoiceService(runs=runs, model=model, top_k=config.lens.top_k, writer=config.monologue.writer)
+        beyond = BeyondService(runs=runs, model=model, asks=asks, voices=voices, history_turns=config.discord.history_turns)
+        app = App(config, model, asks, voices, beyond, CommandSyncStore(database), tasks)
         try:
             yield app
         finally:

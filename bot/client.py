@@ -13,7 +13,7 @@ from bot.app import App
 from bot.errors import ForwardPassError
 from bot.services.once import Once
 from bot.ui.trouble import TROUBLE, described
-from bot.ui.views import InnerVoiceButton
+from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
 
-EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.about", "cogs.recovery")
+EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.beyond", "cogs.about", "cogs.recovery")
 
 
 class ForwardPassBot(commands.AutoShardedBot):
@@ -46,7 +46,7 @@ class ForwardPassBot(commands.AutoShardedBot):
         """Before the gateway opens: cogs, persistent buttons, command sync."""
         for extension in EXTENSIONS:
             await self.load_extension(extension)
-        self.add_dynamic_items(InnerVoiceButton)
+        self.add_dynamic_items(InnerVoiceButton, RunButton, RoadSelect)
         await self._sync_commands()
         self.app.tasks.spawn(self._announce(), "presence")
 

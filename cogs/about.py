@@ -25,6 +25,8 @@ Every number there is measured.
 - Reply to an answer of mine to go on with that conversation.
 - Delete your question to stop me; its text is forgotten, too.
 - `/ask style: story` puts your question at the end of a list of questions and answers, as in the story I come from.
+- `/why` measures which blocks a word hangs on, `/fork` goes on from a word that I dropped, `/reconsider` asks me again \
+with my inner voice before me, `/compare` puts two questions side by side.
 - `/about` says which model is thinking."""
 
 

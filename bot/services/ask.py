@@ -163,6 +163,45 @@ class AskService:
         finally:
             self._line.leave(place)
 
+    @property
+    def sampling(self) -> Sampling:
+        """What the config says of drawing tokens."""
+        return self._sampling
+
+    async def aside(
+        self, request: AskRequest, job: Job, listener: Listener, *, parent: str | None = None, question: str | None = None
+    ) -> Answered:
+        """An answer pass beside the questions, such as a road not taken: in the same line, stored once it is there.
+
+        It is not journaled before: picked up after a crash it would be asked as a plain question.
+
+        Raises:
+            ForwardPassError: QueueError, ModelError, QuestionTooLongError.
+        """
+        place = self._line.join(request.user_id, listener.queued)
+        try:
+            await self._line.wait(place)
+            if self._model.info is None:
+                listener.loading()
+            info = await self._model.ready()
+            answer = await self._model.answer(job, on_text=listener.text)
+        finally:
+            self._line.leave(place)
+        new = NewRun(
+            source=request.source,
+            guild_id=request.guild_id,
+            channel_id=request.channel_id,
+            user_id=request.user_id,
+            parent_run_id=parent,
+            question=question or request.question,
+            locale=request.locale,
+            style=answer.style,
+            sampling=answer.sampling,
+        )
+        run = await self._runs.create(new)
+        await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
+        return Answered(await self._runs.get(run.id), answer, info)
+
     def stop_by_question(self, message_id: int) -> bool:
         """The question's message was deleted: stop between two tokens. True when such a question was in flight."""
         run_id = self._by_question.get(message_id)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bot.errors import NoInnerVoiceError, RunOfAnotherModelError
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.ask import Model
 from bot.services.monologue import Line, tell, verify
+from bot.services.monologue.written import write
 from bot.storage.records import Run
 from bot.storage.runs import RunStore
 from models.trace import Trace
@@ -31,10 +33,11 @@ class InnerVoice:
 class VoiceService:
     """Reads the second pass of a run and tells it."""
 
-    def __init__(self, *, runs: RunStore, model: Model, top_k: int) -> None:
+    def __init__(self, *, runs: RunStore, model: Model, top_k: int, writer: Literal["told", "model"] = "told") -> None:
         self._runs = runs
         self._model = model
         self._top_k = top_k
+        self._writer = writer
         self._running: dict[str, asyncio.Task[Trace]] = {}
 
     async def of(self, run_id: str, *, locale: str | None = None) -> InnerVoice:
@@ -49,8 +52,31 @@ class VoiceService:
         run = await self._runs.get(run_id)
         trace = await self._trace(run)
         lines = verify(tell(trace, locale or run.locale), trace)
+        if self._writer == "model":
+            lines = (await write(self._model.answer, trace, lines, locale or run.locale, request_id=run.id)).lines
         picture = await asyncio.to_thread(heatmap_png, trace)
         return InnerVoice(run, trace, lines, picture, alt_text(trace))
+
+    async def read(self, run_id: str) -> tuple[Run, Trace]:
+        """A run and its trace, without telling. Raises what `of` raises."""
+        run = await self._runs.get(run_id)
+        return run, await self._trace(run)
+
+    async def everything(self, run_id: str, *, locale: str | None = None) -> tuple[Line, ...]:
+        """The long form of the monologue, verified. Raises what `of` raises."""
+        run, trace = await self.read(run_id)
+        return verify(tell(trace, locale or run.locale, everything=True), trace)
+
+    async def same_model(self, run: Run) -> None:
+        """See that the model that is loaded is the one that gave the answer.
+
+        Raises:
+            RunOfAnotherModelError: it is not.
+            ModelError: none could be loaded.
+        """
+        info = await self._model.ready()
+        if (run.model_id, run.revision) != (info.id, info.revision):
+            raise RunOfAnotherModelError(f"That was {run.model_id}, and I am {info.name} by now.", request_id=run.id)
 
     async def prepare(self, run_id: str) -> None:
         """Run the second pass and keep it; `of` then only tells and draws. Raises what `of` raises."""
@@ -88,9 +114,7 @@ class VoiceService:
     async def _second_pass(self, run: Run) -> Trace:
         if run.state not in ("answered", "told"):
             raise NoInnerVoiceError("That question was never answered.", request_id=run.id)
-        info = await self._model.ready()
-        if (run.model_id, run.revision) != (info.id, info.revision):
-            raise RunOfAnotherModelError(f"That was {run.model_id}, and I am {info.name} by now.", request_id=run.id)
+        await self.same_model(run)
         answer = await self._runs.load_answer(run.id)
         if not answer.answer_ids:
             raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)

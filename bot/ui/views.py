@@ -34,6 +34,67 @@ class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=
         interaction.client.dispatch("voice_press", interaction, self.run_id)
 
 
+ACTIONS = {
+    "why": ("Why?", "🔬"),
+    "road": ("Road not taken", "🔀"),
+    "again": ("Second thoughts", "🤔"),
+    "all": ("Show everything", "📜"),
+}
+
+
+class RunButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:(?P<action>{'|'.join(ACTIONS)}):(?P<run>{RUN_ID})"
+):
+    """What can be done with an answer from its inner voice; one of `ACTIONS`."""
+
+    def __init__(self, action: str, run_id: str) -> None:
+        label, emoji = ACTIONS[action]
+        style = discord.ButtonStyle.secondary
+        super().__init__(discord.ui.Button(label=label, emoji=emoji, style=style, custom_id=f"fp:v1:{action}:{run_id}"))
+        self.action = action
+        self.run_id = run_id
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(match["action"], match["run"])
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        interaction.client.dispatch("run_press", interaction, self.action, self.run_id)
+
+
+class RoadSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:take:(?P<run>{RUN_ID})"):
+    """The considered tokens at a crossing; each value is ``<t>:<token id>``."""
+
+    def __init__(self, run_id: str, options: list[discord.SelectOption] | None = None) -> None:
+        select: discord.ui.Select[Any] = discord.ui.Select(
+            custom_id=f"fp:v1:take:{run_id}", placeholder="Which word instead?", options=options or []
+        )
+        super().__init__(select)
+        self.run_id = run_id
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(match["run"])
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        data: Any = interaction.data
+        t, _, token = str(data["values"][0]).partition(":")
+        if t.isdecimal() and token.isdecimal():
+            interaction.client.dispatch("road_choice", interaction, self.run_id, int(t), int(token))
+
+
+def run_row(run_id: str, *actions: str) -> discord.ui.ActionRow[Any]:
+    """A row of buttons for an answer; all of them without ``actions``. ``voice`` is the inner-voice button."""
+    row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
+    for action in actions or tuple(ACTIONS):
+        row.add_item(InnerVoiceButton(run_id) if action == "voice" else RunButton(action, run_id))
+    return row
+
+
 def voice_view(run_id: str) -> discord.ui.View:
     """A view with the inner-voice button, alive for ever."""
     view = discord.ui.View(timeout=None)

@@ -9,6 +9,7 @@ import discord
 
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip, escape
+from bot.ui.views import run_row
 
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
 # https://docs.discord.com/developers/components/reference
@@ -73,6 +74,7 @@ class PicturePart(discord.ui.LayoutView):
     def __init__(self, voice: InnerVoice) -> None:
         super().__init__(timeout=None)
         self.add_item(_picture_container([], voice))
+        self.add_item(run_row(voice.run.id))
 
 
 class WholePart(discord.ui.LayoutView):
@@ -82,6 +84,7 @@ class WholePart(discord.ui.LayoutView):
         super().__init__(timeout=None)
         head: list[discord.ui.Item[discord.ui.LayoutView]] = [discord.ui.TextDisplay("### 💭 Inner voice")] if title else []
         self.add_item(_picture_container([*head, discord.ui.TextDisplay(text), discord.ui.Separator()], voice, note))
+        self.add_item(run_row(voice.run.id))
 
 
 def _picture_container(

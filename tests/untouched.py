@@ -123,7 +123,8 @@ class Passage:
         self.tops.append((ids.tolist(), values.tolist()))
         self.emitted.append(probs.gather(1, mine)[:, 0].tolist())
         self.ranks.append((logits > logits.gather(1, mine)).sum(-1).tolist())
-        self.kl.append((self.final.exp() * (self.final - logp.double())).sum(-1).tolist())
+        final = self.final.float()
+        self.kl.append((final.exp() * (final - logp)).sum(-1).tolist())
         self.kept.append(probs.gather(1, torch.tensor(self.trace.top_ids[:, depth])).tolist())
         watched = self.trace.findings.watched
         self.watched.append(probs[:, watched.ids.tolist()].T.tolist() if watched is not None else [])

@@ -20,10 +20,14 @@ def another(value: Any) -> Any:
     return value + 1 if isinstance(value, int | np.integer) else value / 2 + 0.013
 
 
-def mutations(trace: Trace, t: int) -> Iterator[tuple[str, Trace]]:
-    """Where, and the trace with that one value altered: row ``t`` of each array, the prompt, the names, and all findings."""
-    for path, changed in _altered(replace(trace, findings=type(trace.findings)()), t):
-        yield path, replace(changed, findings=trace.findings)
+def mutations(trace: Trace, t: int, *, beside: bool = True) -> Iterator[tuple[str, Trace]]:
+    """Where, and the trace with that one value altered: row ``t`` of each array, and what belongs to no row unless not ``beside``."""
+    bare = replace(trace, findings=type(trace.findings)())
+    for path, changed in _altered(bare, t):
+        if beside or path.endswith(f"[{t}]") or f"[{t}, " in path:
+            yield path, replace(changed, findings=trace.findings)
+    if not beside:
+        return
     for item in fields(trace.findings):
         found = getattr(trace.findings, item.name)
         for path, changed in _altered(found, t) if is_dataclass(found) else ():

@@ -17,6 +17,7 @@ from bot.services.monologue import is_true, tell, verify
 from bot.services.monologue.facts import READINGS
 from models import embedded, engine
 from models.errors import ModelNotPulledError
+from models.fake import FakeEngine
 from models.readings import pivotal
 from models.types import Job, ModelConfig, Prober, Sampling
 from tests.bot import strategies
@@ -48,7 +49,7 @@ CHINESE = (
 )  # fmt: skip
 QUESTIONS = TRICKS + CHINESE
 LOCALES = ("en-US", "zh-CN")
-CALM = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+CALM = settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def jobs() -> list[Job]:
@@ -93,10 +94,14 @@ def looked_into(real, job, answer, trace):
     """The trace with all evidence that this engine gives."""
     if not isinstance(real, Prober):
         return trace
-    findings = real.findings(answer, trace, question=job.question, watch=(" yes", " no", " two"))
+    findings = real.findings(answer, trace, question=job.question, watch=("yes", "no", "two"))
     pivot = pivotal(trace)
     if pivot is not None:
         findings = replace(findings, causal=real.why(answer, pivot))
+    try:
+        findings = replace(findings, self_report=real.self_report(job.question, answer))
+    except NotImplementedError:
+        pass
     return replace(trace, findings=findings)
 
 
@@ -152,9 +157,10 @@ def stands(world, fact):
 def check_mutations(trace, lines):
     """Each change of one value silences exactly the lines that state something about it; returns the facts it was seen at."""
     seen = set()
-    places = {fact.where.t or 0 for line in lines for fact in line.facts}
-    for t in places if trace.length else ():
-        for path, changed in mutations(trace, t):
+    pivot = pivotal(trace) or 0
+    places = {pivot} | {fact.where.t for line in lines for fact in line.facts if fact.where.t is not None}
+    for t in sorted(places) if trace.length else ():
+        for path, changed in mutations(trace, t, beside=t == pivot):
             world = of_trace(changed)
             for line in lines:
                 false = [fact for fact in line.facts if not stands(world, fact)]
@@ -163,10 +169,22 @@ def check_mutations(trace, lines):
     return seen
 
 
+def test_a_changed_finding_silences_what_is_said_of_it():
+    """The scripted engine gives all kinds of evidence at once."""
+    scripted = FakeEngine()
+    job = Job("How many eyes does my foot have?")
+    answer = scripted.answer(job)
+    trace = looked_into(scripted, job, answer, scripted.trace(answer))
+    lines = tell(trace)
+    assert verify(lines, trace) == lines
+    seen = check_mutations(trace, lines)
+    assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
+
+
 @pytest.mark.real_model
 def test_a_changed_value_silences_what_is_said_of_it(told):
     """On real traces: for every fact of every line there is a single value whose change makes the line false, and it is dropped."""
-    for _, _, trace in told[1:20:6]:
+    for _, _, trace in told[1:20:9]:
         for locale in LOCALES:
             lines = tell(trace, locale)
             seen = check_mutations(trace, lines)

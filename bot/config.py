@@ -65,7 +65,8 @@ class LensConfig(_Section):
     top_k: int = Field(10, ge=1, le=50, description="candidates kept at each depth of each answer token")
     evidence: bool = Field(
         True,
-        description="look further into each answer: attribution, attention, template pull; costs about as much as the prompt read once more",
+        description="look further into each answer: attribution, attention, template pull;"
+        " costs about as much as the prompt read once more",
     )
 
 

@@ -144,7 +144,7 @@ def removed_logits(
     with torch.inference_mode(), memory_errors():
         before = _prefix(model, ids[:-1]) if cached and parts.batches and len(ids) > 1 else None
     run = _Run(model, parts, ids if before is None else ids[-1:], before, seed, gone)
-    size, start = run.rows(memory_limit), 0
+    size, start = min(run.rows(memory_limit), len(variants)), 0
     while start < len(variants):
         try:
             with torch.inference_mode(), memory_errors():

@@ -17,7 +17,8 @@ def check_of(layers, pieces):
     real, control = rng.normal(-0.5, 0.3, layers), rng.normal(-0.5, 0.05, layers)
     real[2], tops = -6.0, np.full(layers, 7)
     tops[[2, 5]] = 9
-    removals = Removals("block", *(np.asarray(x, np.float32) if i != 1 else x for i, x in enumerate((real, tops, real, control))), np.full(layers, 7))  # fmt: skip
+    logprobs = real.astype(np.float32), control.astype(np.float32)
+    removals = Removals("block", logprobs[0], tops, np.exp(logprobs[0]), logprobs[1], np.full(layers, 7))
     return CausalCheck(3, 7, -0.5, 7, (removals,), pieces, 0, 0.1)
 
 

@@ -1,7 +1,7 @@
-"""Every fact of the inner voice, recomputed from an untouched model: plain loops over plain arrays, nothing of the code under test.
+"""Every fact of the inner voice, recomputed from an untouched model by plain loops; nothing of the code under test.
 
-A `World` is what is true of one answer: arrays by place, a name for each token id, and evidence on demand. `tests.untouched` fills
-it from transformers' own forward passes over unchanged weights; `of_trace` from the arrays of a trace, for the mutation check.
+A `World` is what is true of one answer: arrays by place, a name for each token id, and evidence on demand. `tests.untouched`
+fills it from transformers' own forward passes over unchanged weights; `of_trace` from the arrays of a trace, for the mutation check.
 `RECOMPUTE` holds, for every fact's name, its definition written anew after docs/LENS.md. Knows no monologue, lens or probe.
 
 Three things are taken from the trace and said so here: the numbers of random controls, which nobody can redraw without the code;
@@ -20,14 +20,14 @@ import numpy as np
 SLACK = 1e-4
 """Absolute difference of two numbers that count as one; discrete facts may differ where it decides."""
 
-_NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-    nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion 零 一 二 两 三 四 五 六 七 八
+_NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion 零 一 二 两 三 四 五 六 七 八
     九 十 百 千 万 亿"""
 _DENIALS = "no not none never nothing nobody neither nor cannot zero 0 没 不 无 否 零 没有 不是"
 _WEIGHTY = _NUMBERS + " once twice half none nobody nothing many several few no not never neither yes true false maybe cannot"
 _WEIGHTY += " 半 是 否 不 没 无 对 错 没有 不是"
-_LIGHT = """a an the this that these those there here it its it's he she they we you i i'm my your his her their our me him them us
-    is are was were be been being am has have had do does did will would can could may might shall should of in on at to
+_LIGHT = """a an the this that these those there here it its it's he she they we you i i'm my your his her their our me him them
+    us is are was were be been being am has have had do does did will would can could may might shall should of in on at to
     for from by with as and or but if so than then too also into about which who what when where how while because just
     very such some any s t m re ve ll d 的 了 在 和 与 我 你 他 她 它 们 这 那 有 个"""
 _SPLINTER, _BLANKS = (

@@ -21,7 +21,7 @@ def another(value: Any) -> Any:
 
 
 def mutations(trace: Trace, t: int, *, beside: bool = True) -> Iterator[tuple[str, Trace]]:
-    """Where, and the trace with that one value altered: row ``t`` of each array, and what belongs to no row unless not ``beside``."""
+    """Where, and the trace with that one value altered: row ``t`` of each array, and with ``beside`` what is of no row."""
     bare = replace(trace, findings=type(trace.findings)())
     for path, changed in _altered(bare, t):
         if beside or path.endswith(f"[{t}]") or f"[{t}, " in path:

@@ -1,7 +1,8 @@
 """Every fact of the inner voice, recomputed from an untouched model by plain loops; nothing of the code under test.
 
 A `World` is what is true of one answer: arrays by place, a name for each token id, and evidence on demand. `tests.untouched`
-fills it from transformers' own forward passes over unchanged weights; `of_trace` from the arrays of a trace, for the mutation check.
+fills it from transformers' own forward passes over unchanged
+weights; `of_trace` from the arrays of a trace, for the mutation check.
 `RECOMPUTE` holds, for every fact's name, its definition written anew after docs/LENS.md. Knows no monologue, lens or probe.
 
 Three things are taken from the trace and said so here: the numbers of random controls, which nobody can redraw without the code;
@@ -21,7 +22,8 @@ SLACK = 1e-4
 """Absolute difference of two numbers that count as one; discrete facts may differ where it decides."""
 
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion 零 一 二 两 三 四 五 六 七 八
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion
+    零 一 二 两 三 四 五 六 七 八
     九 十 百 千 万 亿"""
 _DENIALS = "no not none never nothing nobody neither nor cannot zero 0 没 不 无 否 零 没有 不是"
 _WEIGHTY = _NUMBERS + " once twice half none nobody nothing many several few no not never neither yes true false maybe cannot"

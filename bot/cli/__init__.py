@@ -64,6 +64,10 @@ def ask(
     config: ConfigOption = None,
     style: StyleOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Take each block out: which ones does the pivotal token hang on?")] = False,
+    watch: Annotated[
+        str | None, typer.Option("--watch", help="Words to follow across the depths: one,two.", show_default=False)
+    ] = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
     max_new_tokens: TokensOption = None,
@@ -72,7 +76,8 @@ def ask(
     from bot.cli.terminal import ask_once
 
     settings = _sampled(_config(config), temperature, seed, max_new_tokens)
-    ask_once(settings, question, style=style, as_json=as_json)
+    words = [word.strip() for word in (watch or "").split(",") if word.strip()]
+    ask_once(settings, question, style=style, as_json=as_json, why=why, watch=words)
 
 
 @cli.command()
@@ -129,7 +134,7 @@ def measure(
 
 
 @cli.command("eval")
-def evaluate(
+def evaluate_bank(
     config: ConfigOption = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Another model than the configured one.", show_default=False)

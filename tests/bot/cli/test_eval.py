@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from bot.cli import cli, evaluate
 from bot.errors import ForwardPassError
+from bot.services import scoring
 from bot.services.bank import load_bank
 from bot.services.evaluation import FIGURES, items
 from models.fake import FakeEngine
@@ -21,6 +22,7 @@ SCRIPT = {entry.twin.question: entry.twin.accept[0] for entry in load_bank()}
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     fake = FakeEngine(SCRIPT)
     monkeypatch.setattr(evaluate, "_load", lambda _config, _wishes: fake)
+    monkeypatch.setattr(scoring, "REPLICATES", 40)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "140")
     return fake

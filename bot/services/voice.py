@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from bot.errors import NoInnerVoiceError, RunOfAnotherModelError
+from bot.errors import ForwardPassError, NoInnerVoiceError, RunOfAnotherModelError
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.ask import Model
 from bot.services.monologue import Line, tell, verify
@@ -15,6 +15,7 @@ from bot.services.monologue.written import write
 from bot.storage.records import Run
 from bot.storage.runs import RunStore
 from models.trace import Trace
+from models.types import Answer
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,10 @@ class InnerVoice:
 class VoiceService:
     """Reads the second pass of a run and tells it."""
 
-    def __init__(self, *, runs: RunStore, model: Model, top_k: int, writer: Literal["told", "model"] = "told") -> None:
+    def __init__(
+        self, *, runs: RunStore, model: Model, top_k: int, writer: Literal["told", "model"] = "told", evidence: bool = True
+    ) -> None:
+        self._evidence = evidence
         self._runs = runs
         self._model = model
         self._top_k = top_k
@@ -106,6 +110,14 @@ class VoiceService:
             task.add_done_callback(lambda done: self._finished(run.id, done))
         return await asyncio.shield(task)
 
+    async def _with_evidence(self, run: Run, answer: Answer, trace: Trace) -> Trace:
+        """One more look beside the lens. It is an extra: without it the lens is told alone."""
+        try:
+            return replace(trace, findings=await self._model.findings(answer, trace, question=run.question))
+        except ForwardPassError as error:
+            log.info("run %s: told without further evidence (%s)", run.id, type(error).__name__)
+            return trace
+
     def _finished(self, run_id: str, task: asyncio.Task[Trace]) -> None:
         self._running.pop(run_id, None)
         if not task.cancelled():
@@ -119,6 +131,8 @@ class VoiceService:
         if not answer.answer_ids:
             raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
         trace = await self._model.trace(answer, k=self._top_k)
+        if self._evidence:
+            trace = await self._with_evidence(run, answer, trace)
         await self._runs.save_trace(run.id, trace)
         log.info("run %s: second pass over %d tokens", run.id, trace.length)
         return trace

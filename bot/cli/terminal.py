@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rich.console import Console, Group
@@ -15,19 +17,38 @@ from rich.text import Text
 from bot import log as logs
 from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
-from bot.render.table import depth_map, monologue_panel
+from bot.render.table import causal_panel, depth_map, monologue_panel
 from bot.services.ask import figures, mean_probability
 from bot.services.monologue import Line, tell, verify
 from bot.services.monologue.written import write_now
+from models.readings import pivotal
 from models.trace import Trace
-from models.types import Answer, Engine, Job, Style, Turn
+from models.types import Answer, Engine, Job, Prober, Style, Turn
 
 log = logging.getLogger(__name__)
 Writer = Literal["told", "model"]
 
 
-def ask_once(config: Config, question: str, *, style: Style | None, as_json: bool) -> None:
-    """Answer one question and exit.
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What is looked at beside the answer."""
+
+    top_k: int
+    writer: Writer = "told"
+    evidence: bool = False
+    watch: tuple[str, ...] = ()
+    why: bool = False
+
+    @classmethod
+    def of(cls, config: Config, *, watch: Sequence[str] = (), why: bool = False) -> Looks:
+        """As the config has it; asked-for words are followed even where it wants no evidence."""
+        return cls(config.lens.top_k, config.monologue.writer, config.lens.evidence or bool(watch), tuple(watch), why)
+
+
+def ask_once(
+    config: Config, question: str, *, style: Style | None, as_json: bool, why: bool = False, watch: Sequence[str] = ()
+) -> None:
+    """Answer one question and exit; ``why`` adds the causal check of the pivotal token, ``watch`` words to follow.
 
     Raises:
         ForwardPassError: the question or the model is not fit.
@@ -36,13 +57,11 @@ def ask_once(config: Config, question: str, *, style: Style | None, as_json: boo
         raise EmptyQuestionError("There is no question.", hint='For example: forwardpass ask "How many eyes does my foot have?"')
     engine = _load(config)
     job = Job(question, (), style, config.sampling)
+    looks = Looks.of(config, watch=watch, why=why)
     if as_json:
-        sys.stdout.write(
-            json.dumps(report(engine, job, config.lens.top_k, config.monologue.writer), ensure_ascii=False, allow_nan=False)
-            + "\n"
-        )
+        sys.stdout.write(json.dumps(report(engine, job, looks), ensure_ascii=False, allow_nan=False) + "\n")
         return
-    _answer(Console(), engine, job, config.lens.top_k, config.monologue.writer)
+    _answer(Console(), engine, job, looks)
 
 
 def chat_loop(config: Config, *, style: Style | None) -> None:
@@ -60,19 +79,17 @@ def chat_loop(config: Config, *, style: Style | None) -> None:
             return
         kept = tuple(history[-config.discord.history_turns :]) if config.discord.history_turns else ()
         try:
-            answer = _answer(
-                console, engine, Job(question, kept, style, config.sampling), config.lens.top_k, config.monologue.writer
-            )
+            answer = _answer(console, engine, Job(question, kept, style, config.sampling), Looks.of(config))
         except ForwardPassError as error:
             console.print(Text(f"✗ {error.for_user()}", "red"))
             continue
         history += [Turn("user", question), Turn("assistant", answer.text)]
 
 
-def report(engine: Engine, job: Job, top_k: int, writer: Writer = "told") -> dict[str, Any]:
+def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
     """The one JSON object of ``--json``. Greedy, everything but ``timings`` is the same each time."""
     answer = engine.answer(job)
-    trace, lines, problem = _inner_voice(engine, answer, top_k, writer)
+    trace, lines, problem = _inner_voice(engine, answer, job.question, looks)
     timings = {
         "load_seconds": engine.info.load_seconds,
         "answer_pass_seconds": answer.seconds,
@@ -84,6 +101,7 @@ def report(engine: Engine, job: Job, top_k: int, writer: Writer = "told") -> dic
     if shown is not None:
         for key in ("answer_seconds", "second_pass_seconds"):
             shown["meta"].pop(key, None)  # times stand in one place
+        shown["findings"].get("causal", {}).pop("seconds", None)
     return {
         "question": job.question,
         "answer": answer.text,
@@ -107,29 +125,43 @@ def _load(config: Config) -> Engine:
         return load(config.model, prompt=config.prompt, on_stage=lambda stage: status.update(f"{stage}…"))
 
 
-def _answer(console: Console, engine: Engine, job: Job, top_k: int, writer: Writer = "told") -> Answer:
+def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:
     """Stream the answer, then show what the second pass read."""
     with Live(Text("…", "dim"), console=console, refresh_per_second=12, transient=True) as live:
         answer = engine.answer(job, on_text=lambda text: live.update(Text(text, "bold")))
     console.print(Text(answer.text or "(nothing: the first token was the end of the text)", "bold"))
     console.print(Text(" · ".join(figures(answer, engine.info)), "dim"))
-    trace, lines, problem = _inner_voice(engine, answer, top_k, writer)
+    trace, lines, problem = _inner_voice(engine, answer, job.question, looks)
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
     console.print(Padding(Group(monologue_panel(lines), depth_map(trace, width=console.width)), (1, 0)))
+    if trace.findings.causal is not None:
+        console.print(Padding(causal_panel(trace.findings.causal), (0, 0, 1, 0)))
     return answer
 
 
-def _inner_voice(engine: Engine, answer: Answer, top_k: int, writer: Writer) -> tuple[Trace | None, tuple[Line, ...], str | None]:
+def _inner_voice(
+    engine: Engine, answer: Answer, question: str, looks: Looks
+) -> tuple[Trace | None, tuple[Line, ...], str | None]:
     """The trace and its verified lines, or the sentence that says why there are none: the answer stands in any case."""
     try:
         if not answer.answer_ids:
             raise NoInnerVoiceError("Nothing was said, so there was nothing to think.")
-        trace = engine.trace(answer, k=top_k)
+        trace = _with_evidence(engine, answer, engine.trace(answer, k=looks.top_k), question, looks)
     except ForwardPassError as error:
         return None, (), error.for_user()
     lines = verify(tell(trace), trace)
-    if writer == "model":
+    if looks.writer == "model":
         lines = write_now(engine.answer, trace, lines, "en-US").lines
     return trace, lines, None
+
+
+def _with_evidence(engine: Engine, answer: Answer, trace: Trace, question: str, looks: Looks) -> Trace:
+    """The trace with what was asked for beside it; nothing where the engine cannot look further."""
+    if not isinstance(engine, Prober):
+        return trace
+    if looks.evidence:
+        trace = replace(trace, findings=engine.findings(answer, trace, question=question, watch=looks.watch))
+    t = pivotal(trace) if looks.why else None
+    return trace if t is None else trace.with_findings(causal=engine.why(answer, t))

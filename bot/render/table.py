@@ -11,11 +11,14 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text
 
 from bot.render.glyphs import columns, fit
-from bot.render.text import bare
+from bot.render.text import bare, named
+from models.findings import CausalCheck
 from models.readings import emitted_text, pivotal, settle_depth
+from models.readings_causal import drops, flips, matters
 from models.trace import Trace
 
 GUTTER = 5
@@ -120,3 +123,22 @@ def _colour(share: float) -> str:
 
 def _shade(share: float) -> str:
     return SHADES[min(len(SHADES) - 1, int(share**0.5 * len(SHADES)))]
+
+
+def causal_panel(check: CausalCheck) -> Table:
+    """The causal check as bars: a row per block, its drop in nats, the control's, and the token that would have led."""
+    real, control = drops(check)
+    changed, told = {flip.block: flip for flip in flips(check)}, set(matters(check))
+    most = max(float(real.max()), 0.1)
+    table = Table(
+        title=Text(f"Without each block: {named(check.pieces.get(check.emitted, ''))} loses …"), box=None, pad_edge=False
+    )
+    for name in ("block", "nats", "", "at random", "would have led"):
+        table.add_column(name, justify="right" if name in {"block", "nats", "at random"} else "left")
+    for block in range(len(real), 0, -1):
+        drop, flip = float(real[block - 1]), changed.get(block)
+        bar = "█" * round(24 * max(drop, 0.0) / most)
+        led = Text(named(check.pieces.get(flip.token, "")), "bold yellow") if flip else Text("")
+        style = "bold cyan" if block in told else "dim"
+        table.add_row(str(block), Text(f"{drop:+.2f}", style), Text(bar, "cyan"), Text(f"{control[block - 1]:+.2f}", "dim"), led)
+    return table

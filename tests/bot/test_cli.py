@@ -266,3 +266,13 @@ def test_it_starts_as_a_module_and_speaks_on_stderr() -> None:
     assert (result.returncode, result.stdout) == (1, "")
     assert "nowhere.yaml" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_why_and_watch(run: Run, engine: FakeEngine) -> None:
+    code, out, _ = run("ask", "x", "--why", "--watch", "one, two")
+    assert code == 0
+    assert "Without each block" in out
+    found = json.loads(run("ask", "x", "--json", "--why", "--watch", "one, two")[1])["trace"]["findings"]
+    assert found["watched"]["words"] == ["one", "two"]
+    assert len(found["causal"]["removals"][0]["logprob"]) == 12
+    assert "seconds" not in found["causal"]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Style = Literal["chat", "story"]
 Finish = Literal["stop", "length", "cancelled"]
 Quantization = Literal["none", "bnb-int8", "bnb-int4"]
+LearnedLens = Literal["tuned", "jacobian"]
+LensName = Literal["logit", "tuned", "jacobian"]
 
 DEFAULT_MODEL = "default"
 

@@ -1,0 +1,90 @@
+"""Learned lenses as safetensors files: written whole or not at all, and refused for a model that they were not made for."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from models import embedded
+from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
+from models.lenses.affine import AffineLens, Card
+from models.types import LearnedLens, ModelConfig
+
+_KEY = "forward_pass_lens"
+_ROWS = 64
+_TOLERANCE = 2e-3  # what a model loaded in half precision is off by
+
+
+def default_file(config: ModelConfig, kind: LearnedLens) -> Path:
+    """Where the lens of a model lies when no file is named: beside the default model, under a name made from the id."""
+    folder = embedded.cache_folder(Path(config.cache_dir) if config.cache_dir else None)
+    return folder / "lenses" / f"{re.sub(r'[^A-Za-z0-9._-]+', '--', config.id).strip('-.') or 'model'}.{kind}.safetensors"
+
+
+@torch.inference_mode()
+def fingerprint(model: Any) -> tuple[float, ...]:
+    """Lengths of 64 rows of the embeddings, the same in every dtype up to rounding.
+
+    Empty when the weights are kept elsewhere and cannot be looked at.
+    """
+    weight = model.get_input_embeddings().weight
+    if weight.is_meta or not weight.is_floating_point():
+        return ()
+    at = torch.linspace(0, len(weight) - 1, _ROWS).long()
+    return tuple(float(x) for x in weight[at.to(weight.device)].float().norm(dim=-1).cpu())
+
+
+def save(path: Path, lens: AffineLens) -> None:
+    """Write ``lens``; an older file of the name is replaced in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    tensors = {"weight": lens.weight.contiguous().cpu(), "bias": lens.bias.contiguous().cpu()}
+    save_file(tensors, beside, metadata={_KEY: json.dumps(lens.card.to_json())})
+    beside.replace(path)
+
+
+def load(path: Path, model: Any | None = None) -> AffineLens:
+    """Read what `save` wrote.
+
+    Args:
+        path: of the file.
+        model: held against the lens's card when given.
+
+    Raises:
+        LensNotFoundError, LensFileError.
+        LensOfAnotherModelError: it was made for another model than ``model``.
+    """
+    if not path.is_file():
+        raise LensNotFoundError(f"There is no lens {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = Card.from_json(json.loads((file.metadata() or {})[_KEY]))
+            lens = AffineLens(file.get_tensor("weight"), file.get_tensor("bias"), card)
+    except (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise LensFileError(f"{path} is no lens, or it is damaged.") from error
+    shape = (card.layers, card.width)
+    if lens.weight.shape != (*shape, card.width) or lens.bias.shape != shape:
+        raise LensFileError(f"{path} is damaged: its tensors are not what it says.")
+    if model is not None:
+        check(card, model)
+    return lens
+
+
+def check(card: Card, model: Any) -> None:
+    """Raises LensOfAnotherModelError when the lens of ``card`` was made for another model."""
+    config = model.config.get_text_config()
+    mine = fingerprint(model)
+    same = (card.layers, card.width) == (config.num_hidden_layers, config.hidden_size)
+    if same and mine and card.fingerprint:
+        ones, others = torch.tensor(mine), torch.tensor(card.fingerprint)
+        same = bool(torch.allclose(ones, others, rtol=_TOLERANCE, atol=1e-6))
+    if not same:
+        raise LensOfAnotherModelError(
+            f"This lens was made for `{card.model}` ({card.layers} blocks, {card.width} wide), not for this model."
+        )

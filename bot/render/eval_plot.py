@@ -16,6 +16,8 @@ INK, FAINT, GRID = "#1f2328", "#6e7681", "#d8dee4"
 BLUE, GREY = "#0072b2", "#8c959f"
 SERIES = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#d55e00", "D"), ("#cc79a7", "v"))
 """Okabe and Ito's colours, each with a marker of its own."""
+FIRM = 5
+"""Answers that a bin must hold for a line to go through it."""
 
 
 def draw(report: Report, *, form: str = "png") -> bytes:
@@ -43,8 +45,9 @@ def _reliability(axes: Axes, scores: list[Score]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="calibrated")
     for score, (colour, marker) in zip(scores, SERIES, strict=False):
         xs, ys = [b.confidence for b in score.bins], [b.right for b in score.bins]
-        axes.plot(xs, ys, color=colour, linewidth=1.5, alpha=0.9, label=score.label)
-        axes.scatter(xs, ys, color=colour, marker=marker, s=[18 + 0.9 * b.count for b in score.bins], zorder=3)
+        firm = [(x, y) for x, y, b in zip(xs, ys, score.bins, strict=True) if b.count >= FIRM]
+        axes.plot([x for x, _ in firm], [y for _, y in firm], color=colour, linewidth=1.5, alpha=0.9)
+        axes.scatter(xs, ys, color=colour, marker=marker, label=score.label, s=[18 + 0.9 * b.count for b in score.bins], zorder=3)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.grid(True, color=GRID, linewidth=0.8)

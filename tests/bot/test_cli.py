@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -82,8 +83,10 @@ def test_ask_json_is_one_object_with_everything(run: Run, engine: FakeEngine) ->
 
 def test_the_lines_of_the_json_are_those_that_hold(run: Run, engine: FakeEngine) -> None:
     shown = json.loads(run("ask", FOOT, "--json")[1])
-    trace = engine.trace(engine.answer(engine.jobs[-1]))
+    answer = engine.answer(engine.jobs[-1])
+    trace = engine.trace(answer)
     assert isinstance(trace, Trace)
+    trace = replace(trace, findings=engine.findings(answer, trace, question=FOOT))
     assert [line["text"] for line in shown["monologue"]] == [line.text for line in verify(tell(trace), trace)]
 
 

@@ -34,7 +34,7 @@ class Untouched:
 
     def __init__(self, folder: Path) -> None:
         options: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager"}
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, **options).eval()
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, **options).eval().requires_grad_(False)
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         self.control = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
 

@@ -117,7 +117,7 @@ def test_every_fact_has_an_independent_definition():
 
 
 def in_proportion(fact, own):
-    """Nats and logits of several units, whose fp32 rounding passes 1e-4: within 1e-4 of their size. Counted apart; never a share."""
+    """Several nats or logits, whose fp32 rounding passes 1e-4: within 1e-4 of their size. Counted apart; never a share."""
     return READINGS[fact.name].unit in {"nats", "logits"} and own is not None and agrees(fact.value, own, slack=1e-4 * abs(own))
 
 

@@ -66,7 +66,7 @@ class LensConfig(_Section):
     evidence: bool = Field(
         True,
         description="look further into each answer: attribution, attention, template pull;"
-        " costs about as much as the prompt read once more",
+        " costs about two thirds of a second pass",
     )
 
 

@@ -241,6 +241,6 @@ def _assemble(reading: Reading, passage: Passage, k: int, tokenizer: Any | None,
         entropy=reading.entropy,
         kl_to_final=reading.kl_to_final,
         sampled_prob=reading.emitted_prob[:, -1] if sampled is None else np.asarray(sampled, dtype=np.float32),
-        pieces=pieces(tokenizer, [*np.unique(top_ids), *answer]),
+        pieces=pieces(tokenizer, [*np.unique(top_ids), *answer, *passage.prompt_ids]),
         meta=meta,
     )

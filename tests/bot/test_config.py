@@ -162,7 +162,7 @@ def test_an_unknown_key_is_told_with_the_closest(tmp_path, text, key, guess):
             "mysql://h/d",
             "sqlite+aiosqlite:///path/of/file or postgresql+asyncpg://user@host/name, or empty",
         ),
-        ("lens: 7", "lens", 7, "a section with the keys top_k"),
+        ("lens: 7", "lens", 7, f"a section with the keys {', '.join(type(Config().lens).model_fields)}"),
         ("[1, 2]", "config.yaml", [1, 2], "sections such as `model:` with their keys below"),
     ],
 )

@@ -45,7 +45,7 @@ class Trace:
     kl_to_final: FloatArray  # (T, L+1) nats, KL(final || depth); 0 at depth L
     sampled_prob: FloatArray  # (T,)
     pieces: Mapping[int, str]
-    """Display string of every id in ``top_ids``, ``answer_ids`` and ``prompt_ids``, so that a trace is readable without its tokenizer."""
+    """Display string of every id in ``top_ids``, ``answer_ids`` and ``prompt_ids``: a trace is readable without its tokenizer."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
     """Evidence beyond the lens, where it was asked for."""

@@ -90,7 +90,12 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
         asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
         voices = VoiceService(
-            runs=runs, model=model, top_k=config.lens.top_k, writer=config.monologue.writer, evidence=config.lens.evidence
+            runs=runs,
+            model=model,
+            top_k=config.lens.top_k,
+            writer=config.monologue.writer,
+            evidence=config.lens.evidence,
+            self_report=config.lens.self_report,
         )
         beyond = BeyondService(runs=runs, model=model, asks=asks, voices=voices, history_turns=config.discord.history_turns)
         app = App(config, model, asks, voices, beyond, CommandSyncStore(database), tasks)

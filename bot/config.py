@@ -68,6 +68,9 @@ class LensConfig(_Section):
         description="look further into each answer: attribution, attention, template pull;"
         " costs about two thirds of a second pass",
     )
+    self_report: bool = Field(
+        True, description="ask the model whether its answer is right, and show how likely a yes was; costs one more short prompt"
+    )
 
 
 class MonologueConfig(_Section):
@@ -86,6 +89,9 @@ class DiscordConfig(_Section):
     )
     inner_voice: Annotated[InnerVoice, BeforeValidator(_off)] = Field(
         "thread", description="where the inner voice is told: in a thread, behind a button on the answer, or nowhere"
+    )
+    locale: Literal["en-US", "zh-CN"] | None = Field(
+        None, description="the language of the inner voice for everybody; each user's own Discord language when empty"
     )
     channels: Annotated[
         dict[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")], InnerVoice], BeforeValidator(_channel_modes)
@@ -108,6 +114,10 @@ class DiscordConfig(_Section):
     )
     stream_after_seconds: float = Field(1.5, ge=0, le=60, description="an answer that takes longer than this is streamed")
     edit_interval_seconds: float = Field(1.2, ge=0, le=60, description="time between two edits of a streamed answer")
+
+    def locale_for(self, theirs: object) -> str:
+        """The locale to speak in: the one that is fixed here, else ``theirs``, the locale of a user or a server."""
+        return self.locale or str(theirs)
 
 
 class ThreadsConfig(_Section):

@@ -71,7 +71,7 @@ class Ask(commands.Cog):
             channel_id=interaction.channel_id or 0,
             guild_id=interaction.guild_id,
             source="slash",
-            locale=str(interaction.locale),
+            locale=self._app.config.discord.locale_for(interaction.locale),
             style=style,
         )
         voice = placement_for(self._app.config, interaction)
@@ -105,7 +105,7 @@ class Ask(commands.Cog):
             question_message_id=message.id,
             reply_to_message_id=message.reference.message_id if message.reference else None,
             source=source,
-            locale=str(message.guild.preferred_locale) if message.guild else "en-US",
+            locale=self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else "en-US"),
         )
         surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
         voice = placement(self._app.config, message.channel, permissions)

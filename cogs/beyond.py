@@ -129,7 +129,7 @@ class Beyond(commands.Cog):
         await self._lead(interaction, work, private=False)
 
     async def _why(self, interaction: Press, run_id: str, t: int | None = None) -> Cards:
-        return [show.Card(show.why_text(await self._app.beyond.why(run_id, locale=str(interaction.locale), t=t)))]
+        return [show.Card(show.why_text(await self._app.beyond.why(run_id, locale=_locale(interaction), t=t)))]
 
     async def _crossing(self, interaction: Press, run_id: str) -> Cards:
         crossing = await self._app.beyond.crossing(run_id)
@@ -148,7 +148,7 @@ class Beyond(commands.Cog):
         return [show.Card(show.thoughts_text(thoughts), thoughts.answered.run.id, "voice")]
 
     async def _everything(self, interaction: Press, run_id: str) -> Cards:
-        lines = await self._app.voices.everything(run_id, locale=str(interaction.locale))
+        lines = await self._app.voices.everything(run_id, locale=_locale(interaction))
         return [show.Card(f"### 📜 Everything\n{text}") for text in show.everything_text(lines)]
 
     async def _find(self, interaction: Press, link: str | None) -> str:
@@ -196,6 +196,10 @@ def in_thread(interaction: Press) -> bool:
     return isinstance(interaction.channel, discord.Thread)
 
 
+def _locale(interaction: Press) -> str:
+    return interaction.client.app.config.discord.locale_for(interaction.locale)
+
+
 def _request(interaction: Press, question: str) -> AskRequest:
     return AskRequest(
         question=question,
@@ -203,7 +207,7 @@ def _request(interaction: Press, question: str) -> AskRequest:
         channel_id=interaction.channel_id or 0,
         guild_id=interaction.guild_id,
         source="slash",
-        locale=str(interaction.locale),
+        locale=_locale(interaction),
     )
 
 

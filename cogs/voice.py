@@ -39,7 +39,7 @@ class Voice(commands.Cog):
 
     async def _tell(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:
         try:
-            voice = await self._app.voices.of(run_id, locale=str(interaction.locale))
+            voice = await self._app.voices.of(run_id, locale=self._app.config.discord.locale_for(interaction.locale))
             await self._show(interaction, voice)
         except ForwardPassError as error:
             await self._say(interaction, f"⚠️ {error.for_user()}")

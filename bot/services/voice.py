@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from bot.errors import ForwardPassError, NoInnerVoiceError, RunOfAnotherModelError
+from bot.log import log_unexpected
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.ask import Model
-from bot.services.monologue import Line, tell, verify
+from bot.services.monologue import Line, phrases_of, tell, verify
+from bot.services.monologue.memory import PhraseMemory
 from bot.services.monologue.written import write
+from bot.services.sureness import sureness_line
 from bot.storage.records import Run
 from bot.storage.runs import RunStore
 from models.trace import Trace
 from models.types import Answer
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +35,26 @@ class InnerVoice:
     lines: tuple[Line, ...] = field(repr=False)
     heatmap: bytes = field(repr=False)
     alt: str = field(repr=False)
+    sureness: str = field(default="", repr=False)
+    """How sure it was, each figure by its name; "" when nothing is known."""
 
 
 class VoiceService:
     """Reads the second pass of a run and tells it."""
 
     def __init__(
-        self, *, runs: RunStore, model: Model, top_k: int, writer: Literal["told", "model"] = "told", evidence: bool = True
+        self,
+        *,
+        runs: RunStore,
+        model: Model,
+        top_k: int,
+        writer: Literal["told", "model"] = "told",
+        evidence: bool = True,
+        self_report: bool = True,
     ) -> None:
         self._evidence = evidence
+        self._self_report = self_report
+        self._memory = PhraseMemory()
         self._runs = runs
         self._model = model
         self._top_k = top_k
@@ -55,11 +72,14 @@ class VoiceService:
         """
         run = await self._runs.get(run_id)
         trace = await self._trace(run)
-        lines = verify(tell(trace, locale or run.locale), trace)
+        language = locale or run.locale
+        lines = verify(tell(trace, language, avoid=self._memory.avoid(run.channel_id, run.id)), trace)
+        self._memory.told(run.channel_id, run.id, phrases_of(lines))
         if self._writer == "model":
-            lines = (await write(self._model.answer, trace, lines, locale or run.locale, request_id=run.id)).lines
+            lines = (await write(self._model.answer, trace, lines, language, request_id=run.id)).lines
         picture = await asyncio.to_thread(heatmap_png, trace)
-        return InnerVoice(run, trace, lines, picture, alt_text(trace))
+        sureness = sureness_line(trace, trace.findings.self_report, language)
+        return InnerVoice(run, trace, lines, picture, alt_text(trace), sureness)
 
     async def read(self, run_id: str) -> tuple[Run, Trace]:
         """A run and its trace, without telling. Raises what `of` raises."""
@@ -111,12 +131,21 @@ class VoiceService:
         return await asyncio.shield(task)
 
     async def _with_evidence(self, run: Run, answer: Answer, trace: Trace) -> Trace:
-        """One more look beside the lens. It is an extra: without it the lens is told alone."""
+        """More looks beside the lens. Each is an extra: without it the rest is told alone."""
+        if self._evidence and (seen := await self._extra(run, self._model.findings(answer, trace, question=run.question))):
+            trace = replace(trace, findings=seen)
+        if self._self_report and (report := await self._extra(run, self._model.self_report(run.question, answer))):
+            trace = trace.with_findings(self_report=report)
+        return trace
+
+    async def _extra(self, run: Run, look: Awaitable[T]) -> T | None:
         try:
-            return replace(trace, findings=await self._model.findings(answer, trace, question=run.question))
+            return await look
         except ForwardPassError as error:
             log.info("run %s: told without further evidence (%s)", run.id, type(error).__name__)
-            return trace
+        except Exception as error:  # noqa: BLE001  a defect of an extra is logged, and keeps nobody from the rest
+            log_unexpected(log, error, run_id=run.id)
+        return None
 
     def _finished(self, run_id: str, task: asyncio.Task[Trace]) -> None:
         self._running.pop(run_id, None)
@@ -131,8 +160,7 @@ class VoiceService:
         if not answer.answer_ids:
             raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
         trace = await self._model.trace(answer, k=self._top_k)
-        if self._evidence:
-            trace = await self._with_evidence(run, answer, trace)
+        trace = await self._with_evidence(run, answer, trace)
         await self._runs.save_trace(run.id, trace)
         log.info("run %s: second pass over %d tokens", run.id, trace.length)
         return trace

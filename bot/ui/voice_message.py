@@ -48,7 +48,7 @@ def picture_file(voice: InnerVoice) -> discord.File:
 
 
 def small_print(voice: InnerVoice) -> str:
-    """What was read, and with what."""
+    """How sure it was; what was read, and with what."""
     meta = voice.trace.meta
     name = str(meta.get("name") or voice.run.model_id or "the model")
     lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
@@ -56,7 +56,8 @@ def small_print(voice: InnerVoice) -> str:
     parts = [escape(clip(name, 200)), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]
     if dtype and dtype != "float32" and agree is not None:
         parts.append(f"{float(agree):.0%} of the top tokens agree with the answer pass")
-    return "-# " + " · ".join(part for part in parts if part)
+    sureness = f"-# {voice.sureness}\n" if voice.sureness else ""
+    return f"{sureness}-# " + " · ".join(part for part in parts if part)
 
 
 class TextPart(discord.ui.LayoutView):

@@ -125,3 +125,17 @@ async def test_the_buttons_survive_a_restart(tmp_path: Path) -> None:
             await reborn.model.start()
             await env.restart_bot(create_bot(reborn, shard_count=1))
             assert "random vectors" in read(await world.bob.click(picture, label="Why?"))
+
+
+async def test_the_thread_says_how_sure_it_was(world: World) -> None:
+    await world.ask()
+    (thread,) = world.channel.threads
+    assert "asked whether it is right" in texts(thread.history()[-1])
+
+
+@pytest.mark.world(discord={"locale": "zh-CN"})
+async def test_the_server_may_fix_the_language(world: World) -> None:
+    await world.ask()
+    (thread,) = world.channel.threads
+    assert "自问对不对" in texts(thread.history()[-1])
+    assert "随机" in read(await world.bob.click(thread.history()[-1], label="Why?"))

@@ -6,11 +6,14 @@ import asyncio
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.errors import NoInnerVoiceError, RunExpiredError, RunOfAnotherModelError, TraceMismatchError
-from bot.services.monologue import is_true
+from bot.services.monologue import is_true, phrases_of
+from bot.services.monologue.memory import PhraseMemory
+from models.errors import OutOfMemoryError
 from models.trace import Trace
 from models.types import Answer, FinalTop
 from tests.bot.services.rig import Engine, rigged, until
@@ -132,3 +135,67 @@ async def test_a_second_pass_does_not_outlive_the_app(tmp_path: Path) -> None:
     await asyncio.gather(press, return_exceptions=True)
     assert asyncio.all_tasks() == before
     await until(lambda: not [t for t in threading.enumerate() if t not in threads and not t.name.startswith("asyncio_")])
+
+
+class Silenced(Engine):
+    """Has a lens, and fails at everything beside it: once as foreseen, once as a defect."""
+
+    def findings(self, *_: Any, **__: Any) -> Any:
+        raise OutOfMemoryError("Too long.")
+
+    def self_report(self, question: str, answer: Answer) -> Any:
+        raise ZeroDivisionError
+
+
+async def test_how_sure_it_was_stands_beside_the_lines_and_is_kept(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        run = (await rig.ask()).run
+        voice = await rig.app.voices.of(run.id)
+        report = voice.trace.findings.self_report
+        assert report is not None
+        assert report.p_true is not None
+        assert f"asked whether it is right, yes {report.p_true:.0%}" in voice.sureness
+        assert "自问对不对" in (await rig.app.voices.of(run.id, locale="zh-CN")).sureness
+        stored = await rig.runs.load_trace(run.id)
+        assert stored is not None
+        assert stored.findings.self_report is not None
+        assert stored.findings.self_report.p_true == report.p_true
+
+
+async def test_it_is_not_asked_when_the_host_says_so(tmp_path: Path) -> None:
+    async with rigged(tmp_path, lens={"self_report": False}) as rig:
+        voice = await rig.app.voices.of((await rig.ask()).run.id)
+        assert voice.trace.findings.self_report is None
+        assert voice.trace.findings.pull is not None
+        assert "asked whether" not in voice.sureness
+
+
+async def test_what_fails_beside_the_lens_keeps_nobody_from_the_lens(tmp_path: Path) -> None:
+    async with rigged(tmp_path, Silenced()) as rig:
+        voice = await rig.app.voices.of((await rig.ask()).run.id)
+        assert voice.lines
+        assert voice.trace.findings.pull is None
+        assert voice.trace.findings.self_report is None
+
+
+async def test_the_same_answer_again_is_told_in_other_words_and_a_second_press_in_the_same(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        runs = [(await rig.ask()).run for _ in range(2)]
+        first, second = [await rig.app.voices.of(run.id) for run in runs]
+        assert (first.trace.top_ids == second.trace.top_ids).all()
+        fixed = {"over"}  # phrases there are few of come round
+        assert not {p for p in phrases_of(first.lines) if p.split(":")[0] not in fixed} & set(phrases_of(second.lines))
+        assert (await rig.app.voices.of(runs[0].id)).lines == first.lines
+        assert (await rig.app.voices.of(runs[1].id)).lines == second.lines
+
+
+def test_the_memory_of_phrases_is_bounded() -> None:
+    memory = PhraseMemory(monologues=2, channels=2)
+    for number in range(4):
+        memory.told(1, f"run {number}", [f"phrase {number}"])
+    assert memory.avoid(1, "new") == ("phrase 2", "phrase 3")
+    assert memory.avoid(1, "run 3") == ("phrase 1", "phrase 2")
+    assert memory.avoid(2, "new") == ()
+    for channel in (2, 3):
+        memory.told(channel, f"there {channel}", ["phrase"])
+    assert memory.avoid(1, "new") == ()

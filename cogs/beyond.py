@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import discord
@@ -17,6 +17,7 @@ from bot.services.ask import AskRequest
 from bot.ui import beyond as show
 from bot.ui.conversation import unexpected
 from bot.ui.trouble import TROUBLE, described
+from bot.ui.views import run_row
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Press = discord.Interaction["ForwardPassBot"]
-Cards = list[discord.ui.LayoutView]
+Cards = Sequence[show.Card]
 _LINK = re.compile(r"(?:.*/)?(\d{15,20})/?")
 ANSWER_HELP = "Link of an answer of mine in this channel; the last one when empty."
 everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
@@ -129,7 +130,7 @@ class Beyond(commands.Cog):
         await self._lead(interaction, work, private=False)
 
     async def _why(self, interaction: Press, run_id: str, t: int | None = None) -> Cards:
-        return [show.Card(show.why_text(await self._app.beyond.why(run_id, locale=_locale(interaction), t=t)))]
+        return [show.WhyCard(await self._app.beyond.why(run_id, locale=_locale(interaction), t=t))]
 
     async def _crossing(self, interaction: Press, run_id: str) -> Cards:
         crossing = await self._app.beyond.crossing(run_id)
@@ -140,12 +141,12 @@ class Beyond(commands.Cog):
     async def _fork(self, interaction: Press, run_id: str, token: int, t: int | None = None) -> Cards:
         question = (await self._app.beyond.crossing(run_id, t=t)).run.question
         fork = await self._app.beyond.fork(run_id, token, _request(interaction, question), _Silent(), t=t)
-        return [show.Card(show.fork_text(fork), fork.answered.run.id, "voice")]
+        return [show.Card(show.fork_text(fork), run_row(fork.answered.run.id, "voice"))]
 
     async def _reconsider(self, interaction: Press, run_id: str) -> Cards:
         run, _ = await self._app.voices.read(run_id)
         thoughts = await self._app.beyond.reconsider(run_id, _request(interaction, run.question), _Silent())
-        return [show.Card(show.thoughts_text(thoughts), thoughts.answered.run.id, "voice")]
+        return [show.Card(show.thoughts_text(thoughts), run_row(thoughts.answered.run.id, "voice"))]
 
     async def _everything(self, interaction: Press, run_id: str) -> Cards:
         lines = await self._app.voices.everything(run_id, locale=_locale(interaction))
@@ -172,7 +173,7 @@ class Beyond(commands.Cog):
     async def _show(self, interaction: Press, work: Callable[[], Awaitable[Cards]], private: bool) -> None:
         try:
             for card in await work():
-                await interaction.followup.send(view=card, ephemeral=private)
+                await interaction.followup.send(view=card, files=card.files(), ephemeral=private)
         except ForwardPassError as error:
             await self._say(interaction, f"⚠️ {error.for_user()}")
         except TROUBLE as error:

@@ -6,9 +6,11 @@ be opened. Only the causal check speaks of causes; everything else states figure
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from bot.errors import NoInnerVoiceError
+from bot.render.causal import causal_alt, causal_png
 from bot.services.ask import Answered, AskRequest, AskService, Listener, Model
 from bot.services.monologue import Line, verify
 from bot.services.monologue.beside import causes
@@ -36,6 +38,9 @@ class Why:
     """How many blocks, left out alone, make another token the likeliest."""
     control_flips: int
     """The same for random vectors of the same norm."""
+    picture: bytes = field(repr=False)
+    """PNG: what each block's removal costs the token."""
+    alt: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,9 @@ class BeyondService:
         removals = check.of("block")
         flips = int((removals.top_ids != check.top_id).sum()) if removals else 0
         control = int((removals.control_top_ids != check.top_id).sum()) if removals else 0
-        return Why(run, trace, check, read.emitted_text(trace, at), lines, flips, control)
+        title = str(trace.meta.get("name") or run.model_id or "")
+        picture = await asyncio.to_thread(causal_png, check, title=title)
+        return Why(run, trace, check, read.emitted_text(trace, at), lines, flips, control, picture, causal_alt(check))
 
     async def crossing(self, run_id: str, *, t: int | None = None) -> Crossing:
         """The considered tokens at a token; the pivotal one without ``t``. Raises what `why` raises."""

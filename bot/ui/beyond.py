@@ -5,36 +5,55 @@ Token strings and answers can hold anything, so all of them are escaped.
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import discord
 
 from bot.render.text import quoted
 from bot.services.beyond import Comparison, Crossing, Fork, Reading, SecondThoughts, Why
 from bot.services.monologue import Line
 from bot.ui.text import clip, escape
-from bot.ui.views import RoadSelect, run_row
+from bot.ui.views import RoadSelect
 from bot.ui.voice_message import ACCENT
 from models.readings import Considered
 
 MOST_ROADS = 25
 """Options of one select. https://docs.discord.com/developers/components/reference"""
 _ANSWER = 700
+PICTURE = "why.png"
 
 
 class Card(discord.ui.LayoutView):
-    """One container of text, and a row of buttons for the answer that it shows."""
+    """One container of text and what belongs under it, and a row for the answer that it shows."""
 
-    def __init__(self, text: str, run_id: str | None = None, *actions: str) -> None:
+    def __init__(self, text: str, row: discord.ui.ActionRow[Any] | None = None, *under: discord.ui.Item[Any]) -> None:
         super().__init__(timeout=None)
-        self.add_item(discord.ui.Container(discord.ui.TextDisplay(clip(text, 3900)), accent_colour=ACCENT))
-        if run_id is not None:
-            self.add_item(run_row(run_id, *actions))
+        self.add_item(discord.ui.Container(discord.ui.TextDisplay(clip(text, 3900)), *under, accent_colour=ACCENT))
+        if row is not None:
+            self.add_item(row)
+
+    def files(self) -> list[discord.File]:
+        """Fresh file objects of its pictures: discord.py consumes them when it sends."""
+        return []
 
 
-class CrossingCard(discord.ui.LayoutView):
+class WhyCard(Card):
+    """The causal check told and drawn."""
+
+    def __init__(self, why: Why) -> None:
+        item = discord.MediaGalleryItem(f"attachment://{PICTURE}", description=clip(why.alt, 256))
+        super().__init__(why_text(why), None, discord.ui.MediaGallery(item))
+        self.why = why
+
+    def files(self) -> list[discord.File]:
+        return [discord.File(io.BytesIO(self.why.picture), filename=PICTURE, description=clip(self.why.alt, 1024))]
+
+
+class CrossingCard(Card):
     """The select of considered tokens; only who pressed sees it."""
 
     def __init__(self, crossing: Crossing) -> None:
-        super().__init__(timeout=None)
         options = [
             discord.SelectOption(
                 label=clip(road_label(choice), 100), description=clip(_where(choice), 100), value=f"{crossing.t}:{choice.id}"
@@ -45,10 +64,9 @@ class CrossingCard(discord.ui.LayoutView):
             f"### 🔀 Road not taken\nAt token {crossing.t + 1} I said {_token(crossing.emitted)}: "
             f"{crossing.final_prob:.1%} at the end, {crossing.sampled_prob:.1%} under the sampler. What if not?"
         )
-        self.add_item(discord.ui.Container(discord.ui.TextDisplay(text), accent_colour=ACCENT))
-        row: discord.ui.ActionRow[CrossingCard] = discord.ui.ActionRow()
+        row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
         row.add_item(RoadSelect(crossing.run.id, options))
-        self.add_item(row)
+        super().__init__(text, row)
 
 
 def road_label(choice: Considered) -> str:

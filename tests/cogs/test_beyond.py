@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import discord
 import pytest
 
 from bot.app import open_app
@@ -40,6 +41,20 @@ async def test_a_press_in_the_thread_is_answered_for_all_and_the_thread_closes_a
     assert not told(result).ephemeral
     edits = [r.json for r in world.env.http_requests if (r.method, r.path) == ("PATCH", f"/channels/{thread.id}")]
     assert edits == [{"archived": True}, {"archived": False}, {"archived": True}]
+    check(world)
+
+
+async def test_why_comes_with_a_picture_and_its_words(world: World) -> None:
+    await world.ask()
+    (thread,) = world.channel.threads
+    message = told(await world.bob.click(thread.history()[-1], label="Why?")).message
+    (picture,) = message.attachments
+    (container,) = message.components
+    (gallery,) = [c for c in container.children if isinstance(c, discord.MediaGalleryComponent)]
+    assert picture.filename == "why.png"
+    assert (await picture.read()).startswith(b"\x89PNG")
+    assert picture.description.startswith("Bar chart")
+    assert gallery.items[0].description.startswith("Bar chart")
     check(world)
 
 

@@ -112,7 +112,7 @@ class CausalCheck:
         return next((r for r in self.removals if r.part == part), None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class SelfReport:
     """How sure the model says it is (P(True), Kadavath et al. 2022), and how often it would say the same again."""
 

@@ -55,7 +55,7 @@ class Card:
         made = cls(**{name: value for name, value in facts.items() if name in known})
         if made.kind not in ("tuned", "jacobian"):
             raise ValueError(made.kind)
-        return dataclasses.replace(made, fingerprint=tuple(float(x) for x in made.fingerprint))
+        return dataclasses.replace(made, fingerprint=tuple(float(x) for x in made.fingerprint), chosen=tuple(made.chosen))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

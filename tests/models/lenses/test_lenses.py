@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from models import adapters, lens
-from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
-from models.lenses import measure, ridge, states, store, texts
+from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError, LensTrainingError
+from models.lenses import measure, ridge, states, store, texts, tuned
 from models.lenses.affine import AffineLens, Card
 from tests.models import tiny
 
@@ -66,3 +66,50 @@ def test_splits_share_no_text():
     pieces = [texts.Text(tuple(range(i, i + 20)), 1) for i in range(30)]
     parts = texts.split(pieces, 0, held_out=50)
     assert sorted(t.ids[0] for part in parts for t in part) == list(range(30))
+
+
+@pytest.fixture(scope="module")
+def splits():
+    """Parts of a tiny model, and states of random texts: train, validation, held out."""
+    model = tiny.model("llama")
+    drawn = torch.Generator().manual_seed(5)
+    pieces = [states.Text(tuple(torch.randint(256, (25,), generator=drawn).tolist()), 1) for _ in range(40)]
+    parts = adapters.find(model)
+    return model, parts, [states.collect(model, parts, part) for part in texts.split(pieces, 0, held_out=90)]
+
+
+RECIPE = tuned.Recipe(steps=12, batch=16, save_every=5)
+
+
+def test_a_trained_lens_is_nearer_to_the_model_than_the_logit_lens(splits):
+    _model, parts, (train, validation, held_out) = splits
+    made = tuned.train(parts, train, validation, tuned.Recipe(steps=60, batch=32, rate=3e-3))
+    assert "tuned" in made.chosen
+    kl = measure.kl_by_depth(parts, held_out, {"logit": None, "tuned": made.maps, "ridge": made.ridge})
+    assert (kl["tuned"] < kl["logit"]).all()
+    assert kl["tuned"].mean() < kl["ridge"].mean()
+
+
+def test_a_run_that_was_broken_off_goes_on_to_the_same_lens(splits, tmp_path):
+    _model, parts, (train, validation, _held_out) = splits
+    whole = tuned.train(parts, train, validation, RECIPE)
+    kept = tmp_path / "a.checkpoint"
+
+    def stop(stage, done, _of):
+        if stage == "steps" and done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuned.train(parts, train, validation, RECIPE, checkpoint=kept, on_done=stop)
+    steps = []
+    again = tuned.train(
+        parts, train, validation, RECIPE, checkpoint=kept, resume=True, on_done=lambda s, n, _of: steps.append((s, n))
+    )
+    assert [n for s, n in steps if s == "steps"] == list(range(6, 13))
+    assert again.chosen == whole.chosen
+    assert torch.allclose(again.maps.weight, whole.maps.weight, atol=1e-6)
+    with pytest.raises(LensTrainingError, match="another recipe"):
+        tuned.train(parts, train, validation, tuned.Recipe(steps=13), checkpoint=kept, resume=True)
+    kept.write_bytes(b"nothing")
+    with pytest.raises(LensTrainingError, match="damaged"):
+        tuned.train(parts, train, validation, RECIPE, checkpoint=kept, resume=True)

@@ -12,6 +12,7 @@ from discord.ext import commands
 from bot.app import App
 from bot.errors import ForwardPassError
 from bot.services.once import Once
+from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
 
@@ -46,6 +47,7 @@ class ForwardPassBot(commands.AutoShardedBot):
         """Before the gateway opens: cogs, persistent buttons, command sync."""
         for extension in EXTENSIONS:
             await self.load_extension(extension)
+        await self.tree.set_translator(CommandTranslator())
         self.add_dynamic_items(InnerVoiceButton, RunButton, RoadSelect)
         await self._sync_commands()
         self.app.tasks.spawn(self._announce(), "presence")
@@ -63,7 +65,8 @@ class ForwardPassBot(commands.AutoShardedBot):
 
         A failure is no reason to stay away, since mentions need no commands; the next start tries again.
         """
-        payload = [command.to_dict(self.tree) for command in self.tree.get_commands()]
+        translator = self.tree.translator or CommandTranslator()
+        payload = [await command.get_translated_payload(self.tree, translator) for command in self.tree.get_commands()]
         digest = hashlib.sha256(json.dumps(payload, sort_keys=True, default=str).encode()).hexdigest()
         scope = f"global:{self.application_id}"
         if not self._sync and await self.app.synced_commands.get(scope) == digest:

@@ -55,6 +55,7 @@ class Crossing:
     sampled_prob: float
     """Of the emitted token under the sampler that drew it."""
     choices: tuple[read.Considered, ...] = field(repr=False)
+    """The likeliest at depth L first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ class BeyondService:
             await self._runs.save_trace(run_id, trace)
         teller = Teller(trace, at, locale or run.locale)
         said = causes(teller, more=True)
-        lines = verify((teller.line(said),), trace) if said else ()
+        lines = verify(tuple(teller.line([sentence]) for sentence in said), trace)
         removals = check.of("block")
         flips = int((removals.top_ids != check.top_id).sum()) if removals else 0
         control = int((removals.control_top_ids != check.top_id).sum()) if removals else 0
@@ -161,7 +162,8 @@ class BeyondService:
         run, trace = await self._voices.read(run_id)
         at = _token(trace, t)
         final, sampled = float(trace.emitted_prob[at, -1]), float(trace.sampled_prob[at])
-        return Crossing(run, at, read.emitted_text(trace, at), final, sampled, read.considered(trace, at))
+        choices = sorted(read.considered(trace, at), key=lambda choice: -(choice.final_prob or 0.0))
+        return Crossing(run, at, read.emitted_text(trace, at), final, sampled, tuple(choices))
 
     async def fork(self, run_id: str, token: int, request: AskRequest, listener: Listener, *, t: int | None = None) -> Fork:
         """Go on from a considered token in place of the emitted one.

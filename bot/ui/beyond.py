@@ -84,7 +84,10 @@ def _where(choice: Considered) -> str:
 def why_text(why: Why) -> str:
     """The told lines, and the count beside its control."""
     blocks = why.trace.depths
-    told = "\n\n".join(escape(line.text) for line in why.lines) or "*I can say nothing of it that I could prove.*"
+    told = (
+        "\n".join(f"{'- ' if index else ''}{escape(line.text)}" for index, line in enumerate(why.lines))
+        or "*I can say nothing of it that I could prove.*"
+    )
     return (
         f"### 🔬 Why {_token(why.token)}?\n{told}\n"
         f"-# Each of the {blocks} blocks was left out alone while token {why.check.t + 1} was predicted: {why.flips} of {blocks} "

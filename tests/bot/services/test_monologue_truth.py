@@ -122,6 +122,7 @@ def in_proportion(fact, own):
 
 
 @pytest.mark.real_model
+@pytest.mark.timeout(1800)  # half a minute of model work for each ten answers, and a busy machine is slow
 def test_fifty_real_monologues_hold(folder, told):
     plain, counts, false, names = Untouched(folder), Counter(), [], Counter()
     for job, answer, trace in told:
@@ -189,6 +190,7 @@ def test_a_changed_finding_silences_what_is_said_of_it():
 
 
 @pytest.mark.real_model
+@pytest.mark.timeout(1800)  # half a minute of model work for each ten answers, and a busy machine is slow
 def test_a_changed_value_silences_what_is_said_of_it(told):
     """On real traces: for every fact there is a single value whose change makes its line false, and the line is dropped."""
     for _, _, trace in told[1:20:9]:

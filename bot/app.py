@@ -120,6 +120,6 @@ def _configured_engine(config: Config) -> EngineFactory:
         # Imported on the model's thread: torch takes seconds, and Discord is answered meanwhile.
         from models.engine import load
 
-        return load(config.model, prompt=config.prompt)
+        return load(config.model, prompt=config.prompt, kind=config.lens.kind, lens_file=config.lens.path)
 
     return make

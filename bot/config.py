@@ -60,8 +60,14 @@ class _Section(BaseModel):
 
 
 class LensConfig(_Section):
-    """What the second pass keeps."""
+    """What the second pass reads through, and what it keeps."""
 
+    kind: Literal["logit", "tuned"] = Field(
+        "logit", description="logit: the model's own norm and head at every depth; tuned: what `forwardpass lens train` made"
+    )
+    file: str | None = Field(
+        None, min_length=1, description="the tuned lens's file; the model's own in the user's cache folder when empty"
+    )
     top_k: int = Field(10, ge=1, le=50, description="candidates kept at each depth of each answer token")
     evidence: bool = Field(
         True,
@@ -71,6 +77,11 @@ class LensConfig(_Section):
     self_report: bool = Field(
         True, description="ask the model whether its answer is right, and show how likely a yes was; costs one more short prompt"
     )
+
+    @property
+    def path(self) -> Path | None:
+        """Where ``file`` is; None when it is empty."""
+        return _expanded(self.file) if self.file is not None else None
 
 
 class MonologueConfig(_Section):
@@ -166,7 +177,7 @@ class Config(_Section):
     model: ModelConfig = Field(default_factory=ModelConfig, description="which model, and where it runs")
     prompt: PromptConfig = Field(default_factory=PromptConfig, description="how a question becomes a prompt")
     sampling: Sampling = Field(default_factory=Sampling, description="how the next token is drawn")
-    lens: LensConfig = Field(default_factory=LensConfig, description="what the second pass keeps")
+    lens: LensConfig = Field(default_factory=LensConfig, description="what the second pass reads through, and what it keeps")
     monologue: MonologueConfig = Field(default_factory=MonologueConfig, description="who writes the inner voice")
     discord: DiscordConfig = Field(default_factory=DiscordConfig, description="how the bot behaves in Discord")
     threads: ThreadsConfig = Field(default_factory=ThreadsConfig, description="the inner voice's threads")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from models.decoding import Decoder
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.held import HeldStates
+from models.lenses import store
 from models.loading import Loaded, Source, open_model
 from models.memory import chunk_bytes, memory_errors
 from models.probes.prober import Probes
@@ -28,7 +30,7 @@ from models.prompts import Prompt
 from models.roads import check_road
 from models.tokens import special_ids
 from models.trace import Trace
-from models.types import Answer, Job, ModelConfig, ModelInfo, PromptConfig, Sampling
+from models.types import Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
 
 _END_OF_TURN = (
     "<|im_end|>",
@@ -51,16 +53,24 @@ log = logging.getLogger(__name__)
 
 
 def load(
-    config: ModelConfig, *, prompt: PromptConfig | None = None, on_stage: Callable[[str], None] | None = None
+    config: ModelConfig,
+    *,
+    prompt: PromptConfig | None = None,
+    kind: LensName = "logit",
+    lens_file: Path | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> TorchEngine:
     """Load the model that ``config`` names. Blocks for a second or two, or for as long as a download takes.
 
     Args:
         config: which model, and where to put it.
         prompt: default style and system prompt.
+        kind: the lens; a learned one is read from its file.
+        lens_file: where it lies; `models.lenses.store.default_file` when None.
         on_stage: gets a few words before each step.
 
     Raises:
+        LensNotFoundError, LensFileError, LensOfAnotherModelError: the learned lens cannot be used with this model.
         ModelNotPulledError: the default model has not been pulled.
         ModelNotFoundError: there is no such id, folder or file, or no network to fetch it.
         ModelError: it is not a causal language model, is gated, or asks for what is not installed.
@@ -68,22 +78,33 @@ def load(
     """
     started = time.perf_counter()
     loaded = open_model(config, on_stage or (lambda _stage: None))
-    engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0)
+    learned = None if kind == "logit" else store.load(lens_file or store.default_file(config, kind), loaded.model)
+    engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0, learned=learned)
     engine.pack()
     engine.loaded_in(time.perf_counter() - started)
     return engine
 
 
-def from_model(model: Any, tokenizer: Any, *, name: str = "model", prompt: PromptConfig | None = None) -> TorchEngine:
+def from_model(
+    model: Any, tokenizer: Any, *, name: str = "model", prompt: PromptConfig | None = None, learned: lens.Lens | None = None
+) -> TorchEngine:
     """An engine around a model and tokenizer that the caller already holds, in a notebook or a test."""
     loaded = Loaded(model, tokenizer, Source(name, name), None)
-    return TorchEngine(loaded, ModelConfig(id=name), prompt or PromptConfig(), load_seconds=0.0)
+    return TorchEngine(loaded, ModelConfig(id=name), prompt or PromptConfig(), load_seconds=0.0, learned=learned)
 
 
 class TorchEngine:
     """A `BatchEngine` of `models.types`. One thread at a time."""
 
-    def __init__(self, loaded: Loaded, config: ModelConfig, prompt: PromptConfig, *, load_seconds: float) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        config: ModelConfig,
+        prompt: PromptConfig,
+        *,
+        load_seconds: float,
+        learned: lens.Lens | None = None,
+    ) -> None:
         self.model = loaded.model
         self.tokenizer = loaded.tokenizer
         self._prompt = prompt
@@ -96,6 +117,7 @@ class TorchEngine:
         self._lean: lean.LeanStep | None = None
         self._decoder = Decoder(self.model, self._parts)
         self._held = HeldStates()
+        self._lens = learned
 
     @property
     def info(self) -> ModelInfo:
@@ -166,7 +188,7 @@ class TorchEngine:
 
     @property
     def _probes(self) -> Probes:
-        return Probes(self.model, self.tokenizer, self._parts, memory_limit=self._memory_limit)
+        return Probes(self.model, self.tokenizer, self._parts, lens=self._lens, memory_limit=self._memory_limit)
 
     def forget(self) -> None:
         """Let go of what the answer passes left for the second passes; those compute it again."""
@@ -240,7 +262,7 @@ class TorchEngine:
         while True:
             try:
                 with memory_errors():
-                    return lens.traces(self.model, passages, k=k, tokenizer=self.tokenizer, memory_limit=limit)
+                    return lens.traces(self.model, passages, k=k, tokenizer=self.tokenizer, lens=self._lens, memory_limit=limit)
             except OutOfMemoryError:
                 if limit <= _LEAST_CHUNK:
                     raise

@@ -19,6 +19,8 @@ cli = typer.Typer(
 )
 model_cli = typer.Typer(help="The default model's weights, and what any other model would need.", no_args_is_help=True)
 cli.add_typer(model_cli, name="model")
+lens_cli = typer.Typer(help="A lens that is trained for the model, instead of the logit lens.", no_args_is_help=True)
+cli.add_typer(lens_cli, name="lens")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The config file; ./config.yaml when there is one.", show_default=False)
@@ -68,6 +70,9 @@ def ask(
     watch: Annotated[
         str | None, typer.Option("--watch", help="Words to follow across the depths: one,two.", show_default=False)
     ] = None,
+    lens: Annotated[
+        Literal["logit", "tuned"] | None, typer.Option("--lens", help="What the depths are read through.", show_default=False)
+    ] = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
     max_new_tokens: TokensOption = None,
@@ -76,6 +81,8 @@ def ask(
     from bot.cli.terminal import ask_once
 
     settings = _sampled(_config(config), temperature, seed, max_new_tokens)
+    if lens is not None:
+        settings = settings.model_copy(update={"lens": settings.lens.model_copy(update={"kind": lens})})
     words = [word.strip() for word in (watch or "").split(",") if word.strip()]
     ask_once(settings, question, style=style, as_json=as_json, why=why, watch=words)
 
@@ -211,6 +218,37 @@ def model_info(
     from bot.cli.weights import info
 
     info(_config(config), model_id, revision=revision, as_json=as_json)
+
+
+@lens_cli.command("train")
+def lens_train(
+    config: ConfigOption = None,
+    text: Annotated[
+        Path | None, typer.Option("--text", help="A text file to fit on; otherwise the model writes.", show_default=False)
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", min=64, max=10_000_000, help="Of text.")] = 20_000,
+    steps: Annotated[int, typer.Option("--steps", min=0, max=1_000_000, help="After the regression.")] = 250,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the text and of the steps.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Of the lens; `lens.file` otherwise.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was broken off.")] = False,
+) -> None:
+    """Train the tuned lens of the configured model, and say how much nearer to its output it is at each depth."""
+    from bot.cli.lens import Wishes, train
+
+    train(_config(config), Wishes(text, tokens, steps, seed, output, resume))
+
+
+@lens_cli.command("info")
+def lens_info(
+    file: Annotated[Path, typer.Argument(help="A lens file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+) -> None:
+    """Say which model a lens file was made for, and how near to its output it is at each depth."""
+    from bot.cli.lens import info
+
+    info(file, as_json=as_json)
 
 
 def _config(path: Path | None) -> Config:

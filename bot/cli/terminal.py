@@ -122,7 +122,13 @@ def _load(config: Config) -> Engine:
     with console.status("waking up…") as status:
         from models.engine import load  # torch is imported under the spinner
 
-        return load(config.model, prompt=config.prompt, on_stage=lambda stage: status.update(f"{stage}…"))
+        return load(
+            config.model,
+            prompt=config.prompt,
+            kind=config.lens.kind,
+            lens_file=config.lens.path,
+            on_stage=lambda stage: status.update(f"{stage}…"),
+        )
 
 
 def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:

@@ -1,0 +1,99 @@
+"""``forwardpass lens …``: training the tuned lens of a model, and what a lens file is. Knows no tensors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from bot import log as logs
+from bot.config import Config
+from bot.errors import LensTrainingError
+
+if TYPE_CHECKING:
+    from models.lenses.affine import Card
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the options say."""
+
+    text: Path | None
+    tokens: int
+    steps: int
+    seed: int
+    output: Path | None
+    resume: bool
+
+
+def train(config: Config, wishes: Wishes) -> None:
+    """Fit, with progress on stderr, write the file and print its table.
+
+    Raises:
+        ForwardPassError: the model or the text is not fit, or there is nothing to go on with.
+    """
+    words = _read(wishes.text)
+    logs.setup(config.log.model_copy(update={"level": "ERROR"}))
+    from models.lenses import store, training
+    from models.lenses.tuned import Recipe
+
+    path = wishes.output or config.lens.path or store.default_file(config.model, "tuned")
+    recipe = Recipe(steps=wishes.steps, seed=wishes.seed)
+    source = training.SELF_WRITTEN if wishes.text is None else wishes.text.name
+    wanted = training.Wishes(tokens=wishes.tokens, recipe=recipe, words=words, source=source, resume=wishes.resume)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, of: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=of)
+            progress.update(tasks[stage], completed=min(done, of), total=of)
+
+        made = training.train(config.model, wanted, path, prompt=config.prompt, on_done=show)
+    _show(made.card)
+    Console(stderr=True).print(Text(f"✓ The lens is ready in {path}; set `lens.kind: tuned` to read through it."), soft_wrap=True)
+
+
+def info(path: Path, *, as_json: bool = False) -> None:
+    """Print what a lens file was made for, and how well it does.
+
+    Raises:
+        LensNotFoundError, LensFileError.
+    """
+    from models.lenses import store
+
+    card = store.load(path.expanduser()).card
+    if as_json:
+        print(json.dumps(asdict(card), ensure_ascii=False))  # noqa: T201
+    else:
+        _show(card)
+
+
+def _read(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        raise LensTrainingError(f"The text {path} cannot be read.", hint="Name a text file in UTF-8.") from error
+
+
+def _show(card: Card) -> None:
+    console = Console(highlight=False)
+    counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in card.tokens.items())
+    console.print(Text.assemble((f"{card.kind} lens", "bold"), f" of {card.model} ({card.architecture}, {card.layers} blocks)"))
+    console.print(Text(f"{card.source} · {counts} · {card.steps} steps · {card.seconds:.0f} s · seed {card.seed}", "dim"))
+    table = Table(title="KL(final || depth) in nats, on held-out text", title_justify="left")
+    for name in ("depth", *card.held_out_kl, "map"):
+        table.add_column(name, justify="left" if name == "map" else "right")
+    for depth, row in enumerate(zip(*card.held_out_kl.values(), strict=True)):
+        chosen = card.chosen[depth] if depth < len(card.chosen) else ""
+        table.add_row(str(depth), *(f"{kl:.3f}" for kl in row), "logit lens" if chosen == "identity" else chosen)
+    console.print(table)

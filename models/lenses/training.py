@@ -1,0 +1,151 @@
+"""From a loaded model to a tuned lens with its card: text, states, fit, and the table on texts that nothing was fitted on.
+
+Knows engines, files and the other modules here; prints nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import adapters, lens
+from models.adapters import Parts
+from models.errors import LensTrainingError, UnsupportedArchitectureError
+from models.lenses import states, store, texts, tuned
+from models.lenses.affine import AffineLens, Card
+from models.lenses.measure import kl_by_depth
+from models.lenses.states import Text
+from models.lenses.tuned import OnDone, Recipe
+from models.loading import Loaded, open_model
+from models.types import ModelConfig, PromptConfig
+
+Splits = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Train, validation, held out: states (N, L+1, D) each."""
+
+SELF_WRITTEN = "the model's own answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to train with."""
+
+    tokens: int = 20_000
+    held_out: int = 512
+    """Positions for the choice and as many for the table, a tenth of all at most."""
+    recipe: Recipe = field(default_factory=Recipe)
+    words: str | None = field(default=None, repr=False)
+    """A text of the user's; the model writes its own when None."""
+    source: str = SELF_WRITTEN
+    """What the card says of the text."""
+    resume: bool = False
+
+
+def train(config: ModelConfig, wishes: Wishes, path: Path, *, prompt: PromptConfig, on_done: OnDone) -> AffineLens:
+    """Load the model, fit a lens and write it to ``path``. Blocks for minutes, on a slow machine for an hour.
+
+    Args:
+        config: which model.
+        wishes: text and recipe.
+        path: of the lens; checkpoint and texts lie beside it until it is done.
+        prompt: of the self-written text.
+        on_done: gets the stages.
+
+    Raises:
+        LensTrainingError, UnsupportedArchitectureError, and what `models.loading.open_model` raises.
+    """
+    loaded = open_model(config, lambda stage: on_done(stage, 0, 1))
+    reason = adapters.reason_against(loaded.model)
+    if reason is not None:
+        raise UnsupportedArchitectureError(reason)
+    parts = adapters.find(loaded.model)
+    checkpoint, written = path.with_name(path.name + ".checkpoint"), path.with_name(path.name + ".texts")
+    pieces = _kept(written) if wishes.resume else _texts(loaded, config, prompt, wishes, on_done)
+    if not wishes.resume:
+        written.parent.mkdir(parents=True, exist_ok=True)
+        torch.save([(list(t.ids), t.start) for t in pieces], written)
+    splits = _states(loaded.model, parts, pieces, wishes, on_done)
+    made = fit(loaded, config, splits, wishes, checkpoint=checkpoint, on_done=on_done)
+    store.save(path, made)
+    checkpoint.unlink(missing_ok=True)
+    written.unlink(missing_ok=True)
+    return made
+
+
+def fit(
+    loaded: Loaded, config: ModelConfig, splits: Splits, wishes: Wishes, *, checkpoint: Path | None = None, on_done: OnDone
+) -> AffineLens:
+    """A lens of states that are there already, with its held-out table.
+
+    Args:
+        loaded: the model, its weights dense.
+        config: how it was named.
+        splits: states of texts of which no two splits share one.
+        wishes: recipe, seed, and what the card says of the text.
+        checkpoint: see `models.lenses.tuned.train`.
+        on_done: gets the stages.
+
+    Raises:
+        LensTrainingError.
+    """
+    started, parts, recipe = time.perf_counter(), adapters.find(loaded.model), wishes.recipe
+    train_states, validation, held_out = splits
+    made = tuned.train(parts, train_states, validation, recipe, checkpoint=checkpoint, resume=wishes.resume, on_done=on_done)
+    seconds = time.perf_counter() - started
+    kl = kl_by_depth(
+        parts,
+        held_out,
+        {"logit": None, "ridge": made.ridge, "tuned": made.maps},
+        lambda n: on_done("the table, on held-out text", n, len(held_out)),
+    )
+    text_config = loaded.model.config.get_text_config()
+    card = Card(
+        kind="tuned",
+        model=config.id,
+        revision=loaded.revision,
+        architecture=type(loaded.model).__name__,
+        layers=int(text_config.num_hidden_layers),
+        width=int(text_config.hidden_size),
+        dtype=str(loaded.model.dtype).removeprefix("torch."),
+        fingerprint=store.fingerprint(loaded.model),
+        seed=recipe.seed,
+        source=wishes.source,
+        tokens={"train": len(train_states), "validation": len(validation), "held_out": len(held_out)},
+        held_out_kl={name: values.tolist() for name, values in kl.items()},
+        chosen=made.chosen,
+        steps=recipe.steps,
+        seconds=seconds,
+        method=asdict(recipe) | {"validation_kl": made.validation_kl},
+        versions=lens.versions(),
+    )
+    return AffineLens(made.maps.weight, made.maps.bias, card)
+
+
+def _texts(loaded: Loaded, config: ModelConfig, prompt: PromptConfig, wishes: Wishes, on_done: OnDone) -> list[Text]:
+    if wishes.words is not None:
+        return texts.from_text(loaded.tokenizer, wishes.words, tokens=wishes.tokens)
+    from models.engine import TorchEngine
+
+    engine = TorchEngine(loaded, config, prompt, load_seconds=0.0)  # not packed: training needs dense weights
+    return texts.self_written(
+        engine, wishes.tokens, seed=wishes.recipe.seed, on_done=lambda n: on_done("the model writes text", n, wishes.tokens)
+    )
+
+
+def _states(model: Any, parts: Parts, pieces: list[Text], wishes: Wishes, on_done: OnDone) -> Splits:
+    total, before, made = sum(t.positions for t in pieces), 0, []
+    for part in texts.split(pieces, wishes.recipe.seed, held_out=wishes.held_out):
+        rows = states.collect(model, parts, part, lambda n, so_far=before: on_done("states", so_far + n, total))  # type: ignore[misc]
+        before += len(rows)
+        made.append(rows)
+    return made[0], made[1], made[2]
+
+
+def _kept(path: Path) -> list[Text]:
+    try:
+        return [Text(tuple(ids), start) for ids, start in torch.load(path, weights_only=True)]
+    except Exception as error:  # torch raises what its readers raise
+        raise LensTrainingError("There is no training to go on with.", hint="Begin without --resume.") from error

@@ -13,18 +13,32 @@ from models import readings as read
 
 _FELT = 0.1
 """Template pull in nats from which the pattern is worth a word."""
-_SEEN = 0.01
+_SEEN = 0.03
 """Share of the attention from which a look is worth a word."""
 
 
 def pull(teller: Teller) -> list[Sentence]:
-    """The pattern that it felt bound by: what the first word would have been without it."""
+    """The pattern that it felt bound by: what the first word would have been without it.
+
+    Of the chat frame only another *word* is told, not how far it pulls: a bare ``Q: … A:`` is followed by other spaces and marks
+    than a chat, and most of the divergence may be those.
+    """
     found = teller.trace.findings.pull
-    if found is None or found.kl < _FELT:
+    if found is None or teller.trace.emitted_rank[0, -1] > 0:
+        return []  # a first word that was drawn against the odds is told as such
+    if teller.true("pulled_by_chat"):
+        return teller.may("pull_chat", "pull_differs", "pulled_by_chat") if _other_word(teller) else []
+    if found.kl < _FELT:
         return []
-    claim = "pull_differs" if teller.true("pull_differs") else "pull_agrees"
-    key = f"pull_{found.pattern}" + ("" if claim == "pull_differs" else "_same")
-    return teller.may(key, claim, f"pulled_by_{found.pattern}")
+    if teller.true("pull_differs"):
+        return teller.may("pull_story", "pull_differs", "pulled_by_story") if _other_word(teller) else []
+    return teller.may("pull_story_same", "pull_agrees", "pulled_by_story")
+
+
+def _other_word(teller: Teller) -> bool:
+    """Whether the likeliest first tokens are two words, and differ in more than spaces, marks and capitals."""
+    one, other = ("".join(filter(str.isalnum, str(teller.value(name)))).casefold() for name in ("pull_with", "pull_without"))
+    return bool(one and other) and one != other
 
 
 def attention(teller: Teller, *, more: bool = False) -> list[Sentence]:
@@ -35,6 +49,8 @@ def attention(teller: Teller, *, more: bool = False) -> list[Sentence]:
     places = found.positions[teller.t].tolist()
     if float(found.weights[teller.t, 0]) < _SEEN:
         return teller.may("look_nowhere", **teller.asks("sink_share")) if teller.true("sink_share") else []
+    if not any(char.isalpha() for char in str(teller.value("looked_at", p=places[0]))):
+        return []
     told = teller.may("look", teller.ask("is_most_looked_at", p=places[0]), **teller.asks("looked_at", "look_share", p=places[0]))
     if not more:
         return told

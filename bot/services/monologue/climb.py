@@ -7,7 +7,7 @@ from bot.services.monologue.phrases import Ask, Sentence, phrase_id
 from bot.services.monologue.teller import Teller
 from models import readings as read
 
-_MAX_RIVALS = 4
+_MAX_RIVALS = 3
 
 
 def climb(teller: Teller) -> list[Sentence]:
@@ -21,7 +21,7 @@ def climb(teller: Teller) -> list[Sentence]:
         told += _lone(teller, rivals[0])
     elif rivals:
         told += _procession(teller, rivals)
-    elif teller.true("is_unopposed"):
+    elif not told and teller.mood != "overruled" and teller.true("is_unopposed"):
         told += teller.may("unopposed", "is_unopposed")
     return told
 

@@ -69,6 +69,8 @@ class Tongue:
     nth: Callable[[int], str]
     small: Callable[[int], str]
     capital: Callable[[str], str]
+    aim: int
+    """How many characters a telling should have at most."""
     head: int
     """How many words (where there are spaces) or characters make a beginning that is not repeated."""
 
@@ -96,6 +98,7 @@ ENGLISH = Tongue(
     nth=nth,
     small=small,
     capital=capital,
+    aim=1_300,
     head=2,
 )
 CHINESE = Tongue(
@@ -109,6 +112,7 @@ CHINESE = Tongue(
     nth=str,
     small=small_zh,
     capital=str,
+    aim=560,
     head=4,
 )
 TONGUES = (ENGLISH, CHINESE)

@@ -104,7 +104,10 @@ class Beyond(commands.Cog):
         except ForwardPassError:
             return []
         fitting = [c for c in choices if current.casefold() in c.text.casefold()]
-        return [app_commands.Choice(name=show.road_label(c)[:100], value=f"id:{c.id}") for c in fitting[: show.MOST_ROADS]]
+        return [
+            app_commands.Choice(name=show.road_label(c, _locale(interaction))[:100], value=f"id:{c.id}")
+            for c in fitting[: show.MOST_ROADS]
+        ]
 
     @app_commands.command(name="reconsider", description="Second thoughts: ask me again with my inner voice before me.")
     @app_commands.describe(answer=ANSWER_HELP)
@@ -125,32 +128,36 @@ class Beyond(commands.Cog):
 
         async def work() -> Cards:
             found = await self._app.beyond.compare(_request(interaction, a), b, _Silent())
-            return [show.Card(show.comparison_text(found))]
+            return [show.Card(show.comparison_text(found, _locale(interaction)))]
 
         await self._lead(interaction, work, private=False)
 
     async def _why(self, interaction: Press, run_id: str, t: int | None = None) -> Cards:
-        return [show.WhyCard(await self._app.beyond.why(run_id, locale=_locale(interaction), t=t))]
+        locale = _locale(interaction)
+        return [show.WhyCard(await self._app.beyond.why(run_id, locale=locale, t=t), locale)]
 
     async def _crossing(self, interaction: Press, run_id: str) -> Cards:
         crossing = await self._app.beyond.crossing(run_id)
         if not crossing.choices:
             raise NoInnerVoiceError("I considered nothing else there.")
-        return [show.CrossingCard(crossing)]
+        return [show.CrossingCard(crossing, _locale(interaction))]
 
     async def _fork(self, interaction: Press, run_id: str, token: int, t: int | None = None) -> Cards:
         question = (await self._app.beyond.crossing(run_id, t=t)).run.question
         fork = await self._app.beyond.fork(run_id, token, _request(interaction, question), _Silent(), t=t)
-        return [show.Card(show.fork_text(fork), run_row(fork.answered.run.id, "voice"))]
+        locale = _locale(interaction)
+        return [show.Card(show.fork_text(fork, locale), run_row(fork.answered.run.id, "voice", locale=locale))]
 
     async def _reconsider(self, interaction: Press, run_id: str) -> Cards:
         run, _ = await self._app.voices.read(run_id)
         thoughts = await self._app.beyond.reconsider(run_id, _request(interaction, run.question), _Silent())
-        return [show.Card(show.thoughts_text(thoughts), run_row(thoughts.answered.run.id, "voice"))]
+        locale = _locale(interaction)
+        return [show.Card(show.thoughts_text(thoughts, locale), run_row(thoughts.answered.run.id, "voice", locale=locale))]
 
     async def _everything(self, interaction: Press, run_id: str) -> Cards:
-        lines = await self._app.voices.everything(run_id, locale=_locale(interaction))
-        return [show.Card(f"### 📜 Everything\n{text}") for text in show.everything_text(lines)]
+        locale = _locale(interaction)
+        lines = await self._app.voices.everything(run_id, locale=locale)
+        return [show.Card(text) for text in show.everything_texts(lines, locale)]
 
     async def _find(self, interaction: Press, link: str | None) -> str:
         here = tuple(i for i in (interaction.channel_id, getattr(interaction.channel, "parent_id", None)) if i)

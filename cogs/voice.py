@@ -52,7 +52,7 @@ class Voice(commands.Cog):
     async def _show(self, interaction: discord.Interaction[ForwardPassBot], voice: InnerVoice) -> None:
         *earlier, last = screens(voice)
         for index, text in enumerate(earlier):
-            await interaction.followup.send(view=TextPart(text, title=index == 0), ephemeral=True)
+            await interaction.followup.send(view=TextPart(text, title=index == 0, locale=voice.locale), ephemeral=True)
         view = WholePart(voice, last, title=not earlier, note=self._note(interaction))
         await interaction.followup.send(view=view, file=picture_file(voice), ephemeral=True)
 

@@ -37,6 +37,7 @@ class InnerVoice:
     alt: str = field(repr=False)
     sureness: str = field(default="", repr=False)
     """How sure it was, each figure by its name; "" when nothing is known."""
+    locale: str = "en-US"
 
 
 class VoiceService:
@@ -79,7 +80,7 @@ class VoiceService:
             lines = (await write(self._model.answer, trace, lines, language, request_id=run.id)).lines
         picture = await asyncio.to_thread(heatmap_png, trace)
         sureness = sureness_line(trace, trace.findings.self_report, language)
-        return InnerVoice(run, trace, lines, picture, alt_text(trace), sureness)
+        return InnerVoice(run, trace, lines, picture, alt_text(trace), sureness, language)
 
     async def read(self, run_id: str) -> tuple[Run, Trace]:
         """A run and its trace, without telling. Raises what `of` raises."""

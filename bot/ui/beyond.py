@@ -16,6 +16,7 @@ from bot.services.monologue import Line
 from bot.ui.text import clip, escape
 from bot.ui.views import RoadSelect
 from bot.ui.voice_message import ACCENT
+from bot.ui.wording import ENGLISH, Words, words
 from models.readings import Considered
 
 MOST_ROADS = 25
@@ -41,9 +42,9 @@ class Card(discord.ui.LayoutView):
 class WhyCard(Card):
     """The causal check told and drawn."""
 
-    def __init__(self, why: Why) -> None:
+    def __init__(self, why: Why, locale: str = ENGLISH) -> None:
         item = discord.MediaGalleryItem(f"attachment://{PICTURE}", description=clip(why.alt, 256))
-        super().__init__(why_text(why), None, discord.ui.MediaGallery(item))
+        super().__init__(why_text(why, locale), None, discord.ui.MediaGallery(item))
         self.why = why
 
     def files(self) -> list[discord.File]:
@@ -53,86 +54,95 @@ class WhyCard(Card):
 class CrossingCard(Card):
     """The select of considered tokens; only who pressed sees it."""
 
-    def __init__(self, crossing: Crossing) -> None:
+    def __init__(self, crossing: Crossing, locale: str = ENGLISH) -> None:
+        say = words(locale)
         options = [
             discord.SelectOption(
-                label=clip(road_label(choice), 100), description=clip(_where(choice), 100), value=f"{crossing.t}:{choice.id}"
+                label=clip(road_label(choice, locale), 100),
+                description=clip(_where(choice, say), 100),
+                value=f"{crossing.t}:{choice.id}",
             )
             for choice in crossing.choices[:MOST_ROADS]
         ]
-        text = (
-            f"### 🔀 Road not taken\nAt token {crossing.t + 1} I said {_token(crossing.emitted)}: "
-            f"{crossing.final_prob:.1%} at the end, {crossing.sampled_prob:.1%} under the sampler. What if not?"
-        )
+        figures = {"final": crossing.final_prob, "sampled": crossing.sampled_prob}
+        offer = say("road_offer", at=crossing.t + 1, token=_token(crossing.emitted), **figures)
         row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
-        row.add_item(RoadSelect(crossing.run.id, options))
-        super().__init__(text, row)
+        row.add_item(RoadSelect(crossing.run.id, options, locale))
+        super().__init__(f"{say('road_title')}\n{offer}", row)
 
 
-def road_label(choice: Considered) -> str:
+def road_label(choice: Considered, locale: str = ENGLISH) -> str:
     """A considered token and its final probability, for a select or an autocomplete."""
-    share = "not among the last candidates" if choice.final_prob is None else f"{choice.final_prob:.1%}"
-    return f"{quoted(choice.text, limit=60)} · {share}"
+    token, say = quoted(choice.text, limit=60), words(locale)
+    if choice.final_prob is None:
+        return say("road_no_share", token=token)
+    return say("road_share", token=token, final=choice.final_prob)
 
 
-def _where(choice: Considered) -> str:
+def _where(choice: Considered, say: Words) -> str:
     if choice.first_depth is None:
-        return "a candidate at the last depth, never on top"
-    return f"top of the lens at {choice.depths_on_top} of the later depths, first at {choice.first_depth}"
+        return say("road_never_top")
+    return say("road_on_top", count=choice.depths_on_top, first=choice.first_depth)
 
 
-def why_text(why: Why) -> str:
+def why_text(why: Why, locale: str = ENGLISH) -> str:
     """The told lines, and the count beside its control."""
-    blocks = why.trace.depths
-    told = (
-        "\n".join(f"{'- ' if index else ''}{escape(line.text)}" for index, line in enumerate(why.lines))
-        or "*I can say nothing of it that I could prove.*"
-    )
-    return (
-        f"### 🔬 Why {_token(why.token)}?\n{told}\n"
-        f"-# Each of the {blocks} blocks was left out alone while token {why.check.t + 1} was predicted: {why.flips} of {blocks} "
-        f"made another token the likeliest, against {why.control_flips} of {blocks} random vectors of the same norm."
-    )
+    say = words(locale)
+    told = "\n".join(f"{'- ' if index else ''}{escape(line.text)}" for index, line in enumerate(why.lines))
+    counts = {"blocks": why.trace.depths, "flips": why.flips, "control": why.control_flips}
+    small = say("why_print", at=why.check.t + 1, **counts)
+    return f"{say('why_title', token=_token(why.token))}\n{told or say('unproved')}\n\n{small}"
 
 
-def fork_text(fork: Fork) -> str:
+def fork_text(fork: Fork, locale: str = ENGLISH) -> str:
     """Both answers, each with both probabilities of the token at which they part."""
-    crossing = fork.crossing
-    final = "not among the candidates that I kept" if fork.final_prob is None else f"{fork.final_prob:.1%}"
-    return (
-        f"### 🔀 Road not taken, from token {crossing.t + 1}\n"
-        f"**Taken: {_token(crossing.emitted)}**\n{_said(fork.original)}\n"
-        f"-# final probability at temperature 1: {crossing.final_prob:.1%} · the sampler's: {crossing.sampled_prob:.1%}\n"
-        f"**Not taken: {_token(fork.token)}**\n{_said(fork.answered.answer.text)}\n"
-        f"-# final probability at temperature 1: {final} · the sampler's: {fork.sampled_prob:.1%}"
-    )
-
-
-def thoughts_text(thoughts: SecondThoughts) -> str:
-    """Whether and where the answer changed, and the figures of both."""
-    at = thoughts.differs_at
-    changed = "My answer stayed the same." if at is None else f"My answer changed, from token {at + 1} on."
-    return (
-        f"### 🤔 Second thoughts\nI was asked again, with my inner voice before me. {changed}\n"
-        f"**First**\n{_said(thoughts.first.answer_text or '')}\n-# {_figures(thoughts.before)}\n"
-        f"**Now**\n{_said(thoughts.answered.answer.text)}\n-# {_figures(thoughts.after)}"
-    )
-
-
-def comparison_text(found: Comparison) -> str:
-    """Both questions, their answers, and the figures depth by depth."""
-    parts = ["### ⚖️ Side by side"]
-    for answered, reading in ((found.a, found.reading_a), (found.b, found.reading_b)):
-        parts += [f"**{escape(clip(' '.join(answered.run.question.split()), 200))}**", _said(answered.answer.text)]
-        parts += [f"- depth {d}: {_token(top)} on top, emitted {p:.1%}, entropy {h:.2f} nats" for d, top, p, h in _rows(reading)]
-        parts.append(f"-# {_figures(reading)}")
+    crossing, say = fork.crossing, words(locale)
+    figures = {"final": fork.final_prob, "sampled": fork.sampled_prob}
     return "\n".join(
-        [*parts, "-# Two questions alone show no effect: without several matched controls these are figures, no more."]
+        [
+            say("fork_title", at=crossing.t + 1),
+            say("fork_taken", token=_token(crossing.emitted)),
+            _said(fork.original, say),
+            say("fork_probs", final=crossing.final_prob, sampled=crossing.sampled_prob),
+            say("fork_not_taken", token=_token(fork.token)),
+            _said(fork.answered.answer.text, say),
+            say("fork_probs_not_kept" if fork.final_prob is None else "fork_probs", **figures),
+        ]
     )
 
 
-def everything_text(lines: tuple[Line, ...]) -> list[str]:
+def thoughts_text(thoughts: SecondThoughts, locale: str = ENGLISH) -> str:
+    """Whether and where the answer changed, and the figures of both."""
+    at, say = thoughts.differs_at, words(locale)
+    return "\n".join(
+        [
+            say("thoughts_title"),
+            say("thoughts_same") if at is None else say("thoughts_changed", at=at + 1),
+            say("thoughts_first"),
+            _said(thoughts.first.answer_text or "", say),
+            _figures(thoughts.before, say),
+            say("thoughts_now"),
+            _said(thoughts.answered.answer.text, say),
+            _figures(thoughts.after, say),
+        ]
+    )
+
+
+def comparison_text(found: Comparison, locale: str = ENGLISH) -> str:
+    """Both questions, their answers, and the figures depth by depth."""
+    say = words(locale)
+    parts = [say("compare_title")]
+    for answered, reading in ((found.a, found.reading_a), (found.b, found.reading_b)):
+        parts += [f"**{escape(clip(' '.join(answered.run.question.split()), 200))}**", _said(answered.answer.text, say)]
+        for depth, top, prob, entropy in () if reading is None else reading.quartiles:
+            parts.append(say("compare_row", depth=depth, token=_token(top), prob=prob, entropy=entropy))
+        parts.append(_figures(reading, say))
+    return "\n".join([*parts, say("compare_print")])
+
+
+def everything_texts(lines: tuple[Line, ...], locale: str = ENGLISH) -> list[str]:
     """The long form in pieces that fit a message each."""
+    say = words(locale)
     found: list[str] = []
     for line in lines:
         text = clip(escape(line.text), 3500)
@@ -140,26 +150,20 @@ def everything_text(lines: tuple[Line, ...]) -> list[str]:
             found[-1] += f"\n\n{text}"
         else:
             found.append(text)
-    return found or ["*I can say nothing of it that I could prove.*"]
+    return [f"{say('everything_title')}\n{text}" for text in found or [say("unproved")]]
 
 
-def _rows(reading: Reading | None) -> tuple[tuple[int, str, float, float], ...]:
-    return () if reading is None else reading.quartiles
-
-
-def _figures(reading: Reading | None) -> str:
+def _figures(reading: Reading | None, say: Words) -> str:
     if reading is None:
-        return "no word of it was decided"
-    settled = "never settled" if reading.settle is None else f"settled at depth {reading.settle}"
-    return (
-        f"pivotal token {_token(reading.token)} · final probability at temperature 1: {reading.final_prob:.1%} · "
-        f"entropy {reading.entropy:.2f} nats · {settled}"
-    )
+        return say("figures_none")
+    figures = {"final": reading.final_prob, "entropy": reading.entropy, "settle": reading.settle}
+    key = "figures_unsettled" if reading.settle is None else "figures_settled"
+    return say(key, token=_token(reading.token), **figures)
 
 
 def _token(text: str) -> str:
     return escape(quoted(text))
 
 
-def _said(text: str) -> str:
-    return escape(clip(text.strip(), _ANSWER)) or "*(nothing)*"
+def _said(text: str, say: Words) -> str:
+    return escape(clip(text.strip(), _ANSWER)) or say("nothing_said")

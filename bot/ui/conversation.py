@@ -90,7 +90,7 @@ class Conversation:
         mode = place.voice.mode if readable else "off"
         button = mode == "button" or (mode == "thread" and self._config.discord.button_beside_thread)
         text = place.heading + answer_text(answered)
-        messages = await self._finish(writer, text, voice_view(run_id) if button else None, place)
+        messages = await self._finish(writer, text, voice_view(run_id, answered.run.locale) if button else None, place)
         if not messages:
             return
         try:
@@ -123,9 +123,9 @@ class Conversation:
             await self._note(message, place, f"-# 💭 No inner voice this time: {error.for_user()}", None)
         except TROUBLE as error:
             log.info("run %s: no thread (%s), a button instead", run.id, described(error))
-            await self._note(message, place, "", voice_view(run.id))
+            await self._note(message, place, "", voice_view(run.id, run.locale))
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id))
+            await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id, run.locale))
 
     async def _prepare(self, run_id: str) -> None:
         """Run the second pass now, so that the button answers at once. Its errors are told to whoever presses it."""

@@ -102,7 +102,7 @@ async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: boo
         TROUBLE: a message was not taken.
     """
     for index, text in enumerate(paragraphs(voice)):
-        await _post(thread, TextPart(text, title=index == 0))
+        await _post(thread, TextPart(text, title=index == 0, locale=voice.locale))
     await _post(thread, PicturePart(voice), voice)
     if archive:
         try:

@@ -10,16 +10,18 @@ from typing import Any, Self
 
 import discord
 
+from bot.ui.wording import ENGLISH, words
+
 RUN_ID = r"[A-Za-z0-9_-]{16}"
 
 
 class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:voice:(?P<run>{RUN_ID})"):
     """*💭 Inner voice* under an answer."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, locale: str = ENGLISH) -> None:
         style = discord.ButtonStyle.secondary
         button: discord.ui.Button[Any] = discord.ui.Button(
-            label="Inner voice", emoji="💭", style=style, custom_id=f"fp:v1:voice:{run_id}"
+            label=words(locale)("button_voice"), emoji="💭", style=style, custom_id=f"fp:v1:voice:{run_id}"
         )
         super().__init__(button)
         self.run_id = run_id
@@ -34,12 +36,7 @@ class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=
         interaction.client.dispatch("voice_press", interaction, self.run_id)
 
 
-ACTIONS = {
-    "why": ("Why?", "🔬"),
-    "road": ("Road not taken", "🔀"),
-    "again": ("Second thoughts", "🤔"),
-    "all": ("Show everything", "📜"),
-}
+ACTIONS = {"why": "🔬", "road": "🔀", "again": "🤔", "all": "📜"}
 
 
 class RunButton(
@@ -47,8 +44,8 @@ class RunButton(
 ):
     """What can be done with an answer from its inner voice; one of `ACTIONS`."""
 
-    def __init__(self, action: str, run_id: str) -> None:
-        label, emoji = ACTIONS[action]
+    def __init__(self, action: str, run_id: str, locale: str = ENGLISH) -> None:
+        label, emoji = words(locale)(f"button_{action}"), ACTIONS[action]
         style = discord.ButtonStyle.secondary
         super().__init__(discord.ui.Button(label=label, emoji=emoji, style=style, custom_id=f"fp:v1:{action}:{run_id}"))
         self.action = action
@@ -67,9 +64,9 @@ class RunButton(
 class RoadSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:take:(?P<run>{RUN_ID})"):
     """The considered tokens at a crossing; each value is ``<t>:<token id>``."""
 
-    def __init__(self, run_id: str, options: list[discord.SelectOption] | None = None) -> None:
+    def __init__(self, run_id: str, options: list[discord.SelectOption] | None = None, locale: str = ENGLISH) -> None:
         select: discord.ui.Select[Any] = discord.ui.Select(
-            custom_id=f"fp:v1:take:{run_id}", placeholder="Which word instead?", options=options or []
+            custom_id=f"fp:v1:take:{run_id}", placeholder=words(locale)("choose_road"), options=options or []
         )
         super().__init__(select)
         self.run_id = run_id
@@ -87,16 +84,16 @@ class RoadSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:
             interaction.client.dispatch("road_choice", interaction, self.run_id, int(t), int(token))
 
 
-def run_row(run_id: str, *actions: str) -> discord.ui.ActionRow[Any]:
+def run_row(run_id: str, *actions: str, locale: str = ENGLISH) -> discord.ui.ActionRow[Any]:
     """A row of buttons for an answer; all of them without ``actions``. ``voice`` is the inner-voice button."""
     row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
     for action in actions or tuple(ACTIONS):
-        row.add_item(InnerVoiceButton(run_id) if action == "voice" else RunButton(action, run_id))
+        row.add_item(InnerVoiceButton(run_id, locale) if action == "voice" else RunButton(action, run_id, locale))
     return row
 
 
-def voice_view(run_id: str) -> discord.ui.View:
+def voice_view(run_id: str, locale: str = ENGLISH) -> discord.ui.View:
     """A view with the inner-voice button, alive for ever."""
     view = discord.ui.View(timeout=None)
-    view.add_item(InnerVoiceButton(run_id))
+    view.add_item(InnerVoiceButton(run_id, locale))
     return view

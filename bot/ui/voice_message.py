@@ -10,6 +10,7 @@ import discord
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip, escape
 from bot.ui.views import run_row
+from bot.ui.wording import ENGLISH, words
 
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
 # https://docs.discord.com/developers/components/reference
@@ -23,7 +24,7 @@ PICTURE = "heatmap.png"
 def paragraphs(voice: InnerVoice) -> list[str]:
     """The lines of the monologue, escaped, gathered into parts of at most `PART_LIMIT` characters."""
     parts = _gathered((clip(escape(line.text), PART_LIMIT) for line in voice.lines), PART_LIMIT)
-    return parts or ["*I can say nothing of it that I could prove.*"]
+    return parts or [words(voice.locale)("unproved")]
 
 
 def screens(voice: InnerVoice) -> list[str]:
@@ -63,9 +64,9 @@ def small_print(voice: InnerVoice) -> str:
 class TextPart(discord.ui.LayoutView):
     """One container of monologue."""
 
-    def __init__(self, text: str, *, title: bool) -> None:
+    def __init__(self, text: str, *, title: bool, locale: str = ENGLISH) -> None:
         super().__init__(timeout=None)
-        head = [discord.ui.TextDisplay[TextPart]("### 💭 Inner voice")] if title else []
+        head = [discord.ui.TextDisplay[TextPart](words(locale)("voice_title"))] if title else []
         self.add_item(discord.ui.Container(*head, discord.ui.TextDisplay(text), accent_colour=ACCENT))
 
 
@@ -75,7 +76,7 @@ class PicturePart(discord.ui.LayoutView):
     def __init__(self, voice: InnerVoice) -> None:
         super().__init__(timeout=None)
         self.add_item(_picture_container([], voice))
-        self.add_item(run_row(voice.run.id))
+        self.add_item(run_row(voice.run.id, locale=voice.locale))
 
 
 class WholePart(discord.ui.LayoutView):
@@ -83,9 +84,11 @@ class WholePart(discord.ui.LayoutView):
 
     def __init__(self, voice: InnerVoice, text: str, *, title: bool = True, note: str = "") -> None:
         super().__init__(timeout=None)
-        head: list[discord.ui.Item[discord.ui.LayoutView]] = [discord.ui.TextDisplay("### 💭 Inner voice")] if title else []
+        head: list[discord.ui.Item[discord.ui.LayoutView]] = (
+            [discord.ui.TextDisplay(words(voice.locale)("voice_title"))] if title else []
+        )
         self.add_item(_picture_container([*head, discord.ui.TextDisplay(text), discord.ui.Separator()], voice, note))
-        self.add_item(run_row(voice.run.id))
+        self.add_item(run_row(voice.run.id, locale=voice.locale))
 
 
 def _picture_container(

@@ -152,5 +152,15 @@ async def test_the_thread_says_how_sure_it_was(world: World) -> None:
 async def test_the_server_may_fix_the_language(world: World) -> None:
     await world.ask()
     (thread,) = world.channel.threads
-    assert "自问对不对" in texts(thread.history()[-1])
-    assert "随机" in read(await world.bob.click(thread.history()[-1], label="Why?"))
+    last = thread.history()[-1]
+    assert "自问对不对" in texts(last)
+    assert buttons(last) == ["为什么？", "未走之路", "再想一想", "全部说出"]
+    assert "随机向量" in read(await world.bob.click(last, label="为什么？"))
+    assert "又被问了一次" in read(await world.bob.click(last, label="再想一想"))
+    assert "### 📜 全部" in read(await world.bob.click(last, label="全部说出"))
+    offered = told(await world.bob.click(last, label="未走之路"))
+    (select,) = [c for row in offered.message.components for c in getattr(row, "children", []) if hasattr(c, "options")]
+    assert select.placeholder == "换成哪个词？"
+    assert "没走的" in read(await world.bob.select(offered.message, [select.options[0].value]))
+    assert "并排对照" in read(await world.bob.slash(world.channel, "compare", a=FOOT, b="And a giraffe?"))
+    check(world)

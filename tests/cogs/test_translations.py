@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from string import Formatter
 from typing import Any
 
+from bot.ui import wording
 from bot.ui.translator import LONGEST, CommandTranslator, _table
+from bot.ui.views import ACTIONS
+from bot.ui.wording import strings
 from tests.cogs.conftest import World
 from tests.cogs.test_openapi import check
 
@@ -28,6 +34,21 @@ async def test_no_chinese_is_left_over(world: World) -> None:
         for command in world.bot.tree.get_commands()
     }
     assert {name: set(entry.get("options", ())) for name, entry in _table("zh-CN").items()} == known
+
+
+def test_every_word_of_the_cards_has_its_chinese_with_the_same_slots() -> None:
+    english, chinese = strings("en-US"), strings("zh-CN")
+    assert list(english) == list(chinese)
+    for key, text in english.items():
+        slots = [{name for _, name, _, _ in Formatter().parse(told) if name} for told in (text, chinese[key])]
+        assert slots[0] == slots[1], key
+        assert re.search(r"[\u4e00-\u9fff]", chinese[key]) or key == "road_share", key
+
+
+def test_no_word_of_the_cards_is_left_over() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(wording.__file__).parent.glob("*.py"))
+    for key in strings("en-US"):
+        assert f'"{key}"' in source or f"'{key}'" in source or key.removeprefix("button_") in ACTIONS, key
 
 
 async def test_discord_is_sent_them(world: World) -> None:

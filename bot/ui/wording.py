@@ -1,0 +1,32 @@
+"""The words of cards and buttons in the reader's language, from ``bot/locales/ui.*.yaml``. Knows no card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from typing import cast
+
+import yaml
+
+from bot.services.monologue import tongue_of
+
+Words = Callable[..., str]
+ENGLISH = "en-US"
+
+
+def words(locale: str) -> Words:
+    """``say(key, **slots)`` in the language of a Discord locale: Chinese ones in Simplified Chinese, all others in English."""
+    table = strings(tongue_of(locale).locale)
+
+    def say(key: str, /, **slots: object) -> str:
+        return table[key].format(**slots)
+
+    return say
+
+
+@cache
+def strings(locale: str) -> dict[str, str]:
+    """The whole table of ``en-US`` or ``zh-CN``."""
+    file = resources.files("bot") / "locales" / f"ui.{locale}.yaml"
+    return cast("dict[str, str]", yaml.safe_load(file.read_text(encoding="utf-8")))

@@ -37,8 +37,9 @@ def pull(teller: Teller) -> list[Sentence]:
 
 def _other_word(teller: Teller) -> bool:
     """Whether the likeliest first tokens are two words, and differ in more than spaces, marks and capitals."""
-    one, other = ("".join(filter(str.isalnum, str(teller.value(name)))).casefold() for name in ("pull_with", "pull_without"))
-    return bool(one and other) and one != other
+    texts = [str(teller.value(name)) for name in ("pull_with", "pull_without")]
+    one, other = ("".join(filter(str.isalnum, text)).casefold() for text in texts)
+    return bool(one and other) and one != other and not any("⟨" in text for text in texts)
 
 
 def attention(teller: Teller, *, more: bool = False) -> list[Sentence]:
@@ -49,7 +50,7 @@ def attention(teller: Teller, *, more: bool = False) -> list[Sentence]:
     places = found.positions[teller.t].tolist()
     if float(found.weights[teller.t, 0]) < _SEEN:
         return teller.may("look_nowhere", **teller.asks("sink_share")) if teller.true("sink_share") else []
-    if not any(char.isalpha() for char in str(teller.value("looked_at", p=places[0]))):
+    if not _is_whole(str(teller.value("looked_at", p=places[0]))):
         return []
     told = teller.may("look", teller.ask("is_most_looked_at", p=places[0]), **teller.asks("looked_at", "look_share", p=places[0]))
     if not more:
@@ -59,11 +60,18 @@ def attention(teller: Teller, *, more: bool = False) -> list[Sentence]:
     return [*told, teller.entry("ledger_sink", **teller.asks("sink_share"))]
 
 
+def _is_whole(text: str) -> bool:
+    """Whether a place in the prompt reads as a word: letters, and no splinter of a character."""
+    return any(char.isalpha() for char in text) and not any(char in "⟨\ufffd" for char in text)
+
+
 def attribution(teller: Teller, *, more: bool = False) -> list[Sentence]:
     """The part of a block that pushed hardest, and the one that dragged. Attribution is not cause, and is not told as one."""
     ledger = teller.trace.findings.attribution
     if ledger is None or teller.value("against") is None or _same_word(teller):
         return []
+    if teller.mood == "overruled" and not more:
+        return []  # what it had over the one on top was not enough, and reads as if it had been
     told: list[Sentence] = []
     for key, sign in (("push", 1), ("drag", -1)):
         place = evidence.hardest(teller.trace, teller.t, sign=sign)

@@ -24,6 +24,8 @@ SPARED = "push drag musing easy second led_most closing twin twin_single drawn l
 _TELLING_DENIAL = 0.01
 _MUSES = 170
 """Out of 256 answers, how many come with a thought that states nothing."""
+_KNOT = 0.5
+"""From this probability on a second hard place is not called hard."""
 _TAKEN = {"torn": "took_torn", "lost": "took_lost", "nowhere": "took_nowhere"}
 
 
@@ -129,7 +131,7 @@ def _taken(teller: Teller) -> Sentence:
         slots["place"] = teller.ask("place", id=int(trace.answer_ids[t]))
         return teller.say("passed_over", "passed_over_top", **slots)
     other = facts.next_word(trace, t)
-    if other is None or teller.mood == "certain":
+    if other is None or teller.mood == "certain" or read.token_text(trace, other).startswith("⟨"):  # bytes of no character
         return teller.say("took_alone", "took_top")
     slots = {"other": teller.ask("candidate", id=other), "other_prob": teller.ask("final_prob", id=other)}
     claims = ("took_top", f"is_{teller.mood}", teller.ask("is_next_word", id=other))
@@ -163,14 +165,21 @@ def _elsewhere(teller: Teller) -> list[Sentence]:
     """One glance at the rest of the answer: a second knot in a long one, the easiest word in a short one."""
     trace = teller.trace
     second, easy = facts.second_pivot(trace), facts.easiest(trace)
-    if trace.length >= 16 and second is not None:
+    if trace.length >= 16 and second is not None and trace.emitted_prob[second, -1] < _KNOT:
         slots = {"second": "emitted", "second_prob": "emitted_prob", "second_position": "position"}
         asked = {slot: teller.ask(name, t=second) for slot, name in slots.items()}
         return teller.may("second", teller.ask("is_second", t=second), **asked)
-    if easy is not None and bare(read.emitted_text(trace, easy)) != bare(read.emitted_text(trace, teller.t)):
+    if easy is not None and trace.emitted_prob[easy, -1] >= facts.SURE and not _is_told(teller, easy):
         asked = {"easy": teller.ask("emitted", t=easy), "easy_prob": teller.ask("emitted_prob", t=easy)}
         return teller.may("easy", teller.ask("is_easiest", t=easy), **asked)
     return []
+
+
+def _is_told(teller: Teller, easy: int) -> bool:
+    """Whether the easiest word reads like the emitted one or the next in line: it would be taken for that."""
+    trace, other = teller.trace, facts.next_word(teller.trace, teller.t)
+    told = [read.emitted_text(trace, teller.t), *([] if other is None else [read.token_text(trace, other)])]
+    return bare(read.emitted_text(trace, easy)) in map(bare, told)
 
 
 def _over(teller: Teller) -> list[Sentence]:

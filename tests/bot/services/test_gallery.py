@@ -73,7 +73,8 @@ def page(engine: TorchEngine) -> tuple[str, set[str]]:
         answer = engine.answer(Job(question, style=style, sampling=Sampling(temperature=temperature, seed=7, max_new_tokens=16)))
         trace = looked_into(engine, question, answer, checked=number % CHECKED == 0)
         moods.add(mood(trace, readings.pivotal(trace) or 0))
-        text += f"\n## {question}\n\n*{' '.join(answer.text.split())}* ({style} style, temperature {temperature})\n"
+        how = f"temperature {temperature}" if temperature else "greedy"
+        text += f"\n## {question}\n\n*{' '.join(answer.text.split())}* ({style}, {how})\n"
         for locale, used in heard.items():
             text += f"\n{told(trace, locale, used)}\n"
     return text, moods

@@ -45,7 +45,7 @@ def test_trained_told_and_read_through(model: Path, run: Run, tmp_path: Path) ->
 
 
 def test_the_model_writes_when_no_text_is_given(model: Path, run: Run, tmp_path: Path) -> None:
-    code, out, err = run("lens", "train", "--tokens", "600", "--steps", "0", "--output", "a.safetensors")
+    code, out, err = run("lens", "train", "--tokens", "300", "--steps", "0", "--output", "a.safetensors")
     assert code == 0, err
     assert "the model's own answers" in out
     assert (tmp_path / "a.safetensors").exists()

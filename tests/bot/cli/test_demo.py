@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
 
 from models import embedded
 from models.errors import ModelNotPulledError
@@ -99,6 +99,50 @@ def test_a_visitor_asks_reads_the_answer_and_opens_the_inner_voice(page: Page, t
     shot = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / "demo.png"
     page.screenshot(path=shot)
     assert shot.stat().st_size > 50_000
+
+
+def press(page: Page, label: str, words: str) -> None:
+    """Press a button of the inner voice until what it brings can be read."""
+    for _ in range(5):
+        page.wait_for_timeout(1000)
+        page.get_by_role("button", name=label).last.click()
+        with contextlib.suppress(AssertionError):
+            expect(page.get_by_text(words).last).to_be_visible(timeout=PATIENCE / 4)
+            return
+    raise AssertionError(f"{label} brought nothing")
+
+
+def take_the_first_road(page: Page) -> None:
+    for _ in range(5):
+        page.wait_for_timeout(1000)
+        with contextlib.suppress(TimeoutError, AssertionError):
+            page.get_by_role("combobox", name="Which word instead?").last.click(timeout=5_000)
+            page.locator(".select-list:visible .select-option").first.click(timeout=5_000)
+            expect(page.get_by_text("Not taken:").last).to_be_visible(timeout=PATIENCE / 4)
+            return
+    raise AssertionError("no road was taken")
+
+
+def picture_of_the_last_message(page: Page, tmp_path: Path, name: str) -> None:
+    page.wait_for_timeout(1500)  # pictures and fonts settle
+    shot = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / name
+    page.locator("article.channel-message").last.screenshot(path=shot)
+    assert shot.stat().st_size > 10_000
+
+
+def test_a_visitor_asks_why_takes_the_other_road_and_thinks_again(page: Page, tmp_path: Path) -> None:
+    """The page opens no threads, so this is the inner voice behind the button."""
+    send(page, FOOT)
+    press_inner_voice(page)
+    press(page, "Why?", "random vectors of the same norm")
+    drawn = "() => [...document.images].some(i => i.alt.startsWith('Bar chart') && i.naturalWidth > 500)"
+    page.wait_for_function(drawn, timeout=PATIENCE)
+    picture_of_the_last_message(page, tmp_path, "why.png")
+    press(page, "Road not taken", "What if not?")
+    take_the_first_road(page)
+    picture_of_the_last_message(page, tmp_path, "road.png")
+    press(page, "Second thoughts", "I was asked again")
+    picture_of_the_last_message(page, tmp_path, "second-thoughts.png")
 
 
 def test_the_slash_command_is_in_the_picker(page: Page) -> None:

@@ -101,13 +101,13 @@ def test_a_visitor_asks_reads_the_answer_and_opens_the_inner_voice(page: Page, t
     assert shot.stat().st_size > 50_000
 
 
-def press(page: Page, label: str, words: str) -> None:
+def press(page: Page, label: str, words: str, patience: float = PATIENCE / 4) -> None:
     """Press a button of the inner voice until what it brings can be read."""
     for _ in range(5):
         page.wait_for_timeout(1000)
         page.get_by_role("button", name=label).last.click()
         with contextlib.suppress(AssertionError):
-            expect(page.get_by_text(words).last).to_be_visible(timeout=PATIENCE / 4)
+            expect(page.get_by_text(words).last).to_be_visible(timeout=patience)
             return
     raise AssertionError(f"{label} brought nothing")
 
@@ -123,10 +123,10 @@ def take_the_first_road(page: Page) -> None:
     raise AssertionError("no road was taken")
 
 
-def picture_of_the_last_message(page: Page, tmp_path: Path, name: str) -> None:
+def picture_of_the_message(page: Page, words: str, tmp_path: Path, name: str) -> None:
     page.wait_for_timeout(1500)  # pictures and fonts settle
     shot = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / name
-    page.locator("article.channel-message").last.screenshot(path=shot)
+    page.locator("article.channel-message").filter(has_text=words).last.screenshot(path=shot)
     assert shot.stat().st_size > 10_000
 
 
@@ -137,12 +137,12 @@ def test_a_visitor_asks_why_takes_the_other_road_and_thinks_again(page: Page, tm
     press(page, "Why?", "random vectors of the same norm")
     drawn = "() => [...document.images].some(i => i.alt.startsWith('Bar chart') && i.naturalWidth > 500)"
     page.wait_for_function(drawn, timeout=PATIENCE)
-    picture_of_the_last_message(page, tmp_path, "why.png")
+    picture_of_the_message(page, "random vectors", tmp_path, "why.png")
     press(page, "Road not taken", "What if not?")
     take_the_first_road(page)
-    picture_of_the_last_message(page, tmp_path, "road.png")
-    press(page, "Second thoughts", "I was asked again")
-    picture_of_the_last_message(page, tmp_path, "second-thoughts.png")
+    picture_of_the_message(page, "Not taken:", tmp_path, "road.png")
+    press(page, "Second thoughts", "I was asked again", PATIENCE)  # a second press would wait in line
+    picture_of_the_message(page, "I was asked again", tmp_path, "second-thoughts.png")
 
 
 def test_the_slash_command_is_in_the_picker(page: Page) -> None:

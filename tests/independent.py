@@ -569,6 +569,7 @@ def agrees(told: Any, own: Any, *, slack: float = SLACK) -> bool:
 def of_trace(trace: Any) -> World:
     """The arrays of a trace as they are, with the same definitions over them."""
     findings = trace.findings
+    further = findings.causal.pieces if findings.causal is not None else {}
     w = World(
         prompt=trace.prompt_ids.tolist(),
         answer=trace.answer_ids.tolist(),
@@ -581,7 +582,7 @@ def of_trace(trace: Any) -> World:
         kl=trace.kl_to_final.tolist(),
         entropy=[float(row[-1]) for row in trace.entropy],
         drawn=trace.sampled_prob.tolist(),
-        name=lambda i: trace.pieces.get(i) or f"⟨{i}⟩",
+        name=lambda i: trace.pieces.get(i) or further.get(i) or f"⟨{i}⟩",
         page=lambda i: trace.pieces.get(i, ""),
         evidence={"blocks": trace.top_ids.shape[1] - 1},
     )

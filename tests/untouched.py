@@ -134,7 +134,9 @@ class Passage:
     def name(self, token: int) -> str:
         """A token's own text; a piece of a character is called as the trace calls it."""
         text = str(self.of.tokenizer.decode([token]))
-        return self.trace.pieces.get(token, text) if "\ufffd" in text else text
+        causal = self.trace.findings.causal
+        further = causal.pieces.get(token, text) if causal is not None else text
+        return self.trace.pieces.get(token, further) if "\ufffd" in text else text
 
     @cached_property
     def words(self) -> list[str]:

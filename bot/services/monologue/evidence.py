@@ -163,7 +163,9 @@ def _without(trace: Trace, t: int, block: int) -> str | None:
         return None
     check, removals = found
     token = int(removals.top_ids[block - 1])
-    return read.emitted_text(trace, t) if token == check.emitted else check.pieces.get(token) or read.token_text(trace, token)
+    if token == check.emitted:
+        return read.emitted_text(trace, t)
+    return trace.pieces.get(token) or check.pieces.get(token) or read.token_text(trace, token)
 
 
 def _without_prob(trace: Trace, t: int, block: int) -> float | None:

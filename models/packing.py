@@ -32,16 +32,19 @@ _TYPES = (torch.float32, torch.bfloat16)
 
 
 @functools.cache
-def available() -> bool:
-    """Whether this build of torch has the operators and they compute right: tried on a small product."""
+def available(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this build of torch has the operators and they compute right on this CPU: tried on a small product.
+
+    Below AVX-512 oneDNN refuses bfloat16.
+    """
     try:
-        weight = torch.linspace(-1, 1, 48 * 64).view(48, 64)
-        x = torch.linspace(-2, 2, 3 * 64).view(3, 64)
+        weight = torch.linspace(-1, 1, 48 * 64).view(48, 64).to(dtype)
+        x = torch.linspace(-2, 2, 3 * 64).view(3, 64).to(dtype)
         y = _product(x, _packed(weight), None)
         y = _sum(x, y, _packed(weight))
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
-    return bool(torch.allclose(y, 2 * x @ weight.t(), atol=1e-4))
+    return bool(torch.allclose(y, 2 * x @ weight.t(), atol=1e-4 if dtype is torch.float32 else 0.5))
 
 
 def packable(module: nn.Module) -> bool:
@@ -49,7 +52,7 @@ def packable(module: nn.Module) -> bool:
     if type(module) is not nn.Linear or hasattr(module, "_hf_hook") or module._forward_hooks or module._forward_pre_hooks:
         return False
     weight = module.weight
-    return type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.dtype in _TYPES and available()
+    return type(weight) is nn.Parameter and weight.device.type == "cpu" and weight.dtype in _TYPES and available(weight.dtype)
 
 
 def pack(model: Any) -> int:

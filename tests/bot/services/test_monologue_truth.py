@@ -126,6 +126,7 @@ def in_proportion(fact, own):
     return READINGS[fact.name].unit in {"nats", "logits"} and own is not None and agrees(fact.value, own, slack=slack)
 
 
+@pytest.mark.slow
 @pytest.mark.real_model
 @pytest.mark.timeout(1800)  # half a minute of model work for each ten answers, and a busy machine is slow
 def test_fifty_real_monologues_hold(folder, told):
@@ -194,6 +195,7 @@ def test_a_changed_finding_silences_what_is_said_of_it():
     assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
 
 
+@pytest.mark.slow
 @pytest.mark.real_model
 @pytest.mark.timeout(1800)  # half a minute of model work for each ten answers, and a busy machine is slow
 def test_a_changed_value_silences_what_is_said_of_it(told):

@@ -609,7 +609,8 @@ def _told_pull(pull: Any) -> Pulled | None:
 def _told_look(attention: Any, t: int) -> Looked | None:
     if attention is None or t >= len(attention.positions):
         return None
-    shares = dict(zip(attention.positions[t].tolist(), attention.weights[t].tolist(), strict=True))
+    pairs = [*zip(attention.positions[t].tolist(), attention.weights[t].tolist(), strict=True)]
+    shares = dict(reversed(pairs))  # a place that stands twice is read where it stands first
     return Looked(shares, float(attention.sink[t]), lambda p: attention.words.get(p))
 
 

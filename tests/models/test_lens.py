@@ -125,7 +125,7 @@ def test_shapes_words_and_meta(llama, tokenizer):
     assert trace.top_probs.dtype == trace.entropy.dtype == np.float32
     assert "".join(trace.tokens) == " None, 👀."
     assert trace.special.tolist() == [False] * (length - 1) + [True]
-    assert set(trace.pieces) == {int(i) for i in np.unique(trace.top_ids)} | set(ANSWER)
+    assert set(trace.pieces) == {int(i) for i in np.unique(trace.top_ids)} | set(ANSWER) | set(PROMPT)
     assert trace.pieces[256] == "<|end|>"
     assert trace.pieces[tiny.ids_of("👀")[0]] == "⟨F0⟩"
     assert trace.meta["style"] == "chat"

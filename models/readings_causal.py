@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.findings import CausalCheck, FloatArray, Part, Removals
+from models.findings import CausalCheck, FloatArray, IntArray, Part, Removals
+from models.trace import BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,21 @@ def flips(check: CausalCheck, part: Part = "block") -> tuple[Flip, ...]:
     """The blocks whose removal changes the likeliest token while the control's does not, in order."""
     removals = _of(check, part)
     real, control = drops(check, part)
-    changed = (removals.top_ids != check.top_id) & (removals.control_top_ids == check.top_id)
-    return tuple(Flip(int(i) + 1, int(removals.top_ids[i]), float(real[i]), float(control[i])) for i in np.flatnonzero(changed))
+    at = np.flatnonzero(_changed(check, removals.top_ids) & ~_changed(check, removals.control_top_ids))
+    return tuple(Flip(int(i) + 1, int(removals.top_ids[i]), float(real[i]), float(control[i])) for i in at)
+
+
+def noisy(check: CausalCheck, part: Part = "block") -> tuple[int, ...]:
+    """The blocks, from 1, whose removal changes the likeliest token and whose control does too: no cause is told of them."""
+    removals = _of(check, part)
+    at = np.flatnonzero(_changed(check, removals.top_ids) & _changed(check, removals.control_top_ids))
+    return tuple(int(i) + 1 for i in at)
+
+
+def _changed(check: CausalCheck, top_ids: IntArray) -> BoolArray:
+    """Where the likeliest token (L,) is another than with nothing removed, (L,)."""
+    changed: BoolArray = top_ids != check.top_id
+    return changed
 
 
 def matters(check: CausalCheck, part: Part = "block") -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bot import log as logs
+from bot.cli.pictures import check_plot, write_plot
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.bench_plot import draw
@@ -23,8 +24,6 @@ from models.types import ModelConfig
 if TYPE_CHECKING:
     from models.bench.results import Report
     from models.bench.suite import Settings
-
-PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def run_bench(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | Non
     with _progress() as say:
         report = measure(config, wishes, say)
     if plot is not None:
-        _write(plot, draw(report, form=plot.suffix[1:].lower()))
+        write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
         return
@@ -146,17 +145,7 @@ def _check(wishes: Wishes, plot: Path | None) -> None:
         )
     if wishes.askers is not None:
         _counts(wishes.askers)
-    if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise ForwardPassError(f"`{plot}` is no picture.", hint=f"Let its name end in {', '.join(PICTURES)}.")
-    if plot is not None and not plot.expanduser().resolve().parent.is_dir():
-        raise ForwardPassError(f"There is no folder for `{plot}`.", hint="Make it first.")
-
-
-def _write(plot: Path, picture: bytes) -> None:
-    try:
-        plot.expanduser().write_bytes(picture)
-    except OSError as error:
-        raise ForwardPassError(f"`{plot}` cannot be written: {error.strerror}.") from error
+    check_plot(plot)
 
 
 @contextlib.contextmanager

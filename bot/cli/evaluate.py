@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bot import log as logs
+from bot.cli.pictures import check_plot, write_plot
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.eval_plot import draw
@@ -21,7 +22,6 @@ from bot.services import bank, evaluation
 from models.types import Engine
 
 SCHEMA = 1
-PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     Raises:
         ForwardPassError: the model cannot be loaded, or the output file is another model's, damaged, or cannot be written.
     """
-    _check_plot(plot)
+    check_plot(plot)
     logs.setup(config.log.model_copy(update={"level": "WARNING"}))
     langs: dict[str, tuple[bank.Lang, ...]] = {"en": ("en",), "zh": ("zh",), "all": ("en", "zh")}
     todo = evaluation.items(bank.load_bank(), langs=langs[wishes.lang], kind=wishes.kind, limit=wishes.limit)
@@ -51,7 +51,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     settings = settings_of(engine, wishes)
     report = evaluation.report_of(settings, list(_records(engine, todo, settings, wishes)))
     if plot is not None:
-        _write(plot, draw(report, form=plot.suffix[1:].lower()))
+        write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
         return
@@ -153,17 +153,3 @@ def _bar() -> Progress:
     """On stderr, so that a pipe gets the figures alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
-
-
-def _check_plot(plot: Path | None) -> None:
-    if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise ForwardPassError(f"`{plot}` is no picture.", hint=f"Let its name end in {', '.join(PICTURES)}.")
-    if plot is not None and not plot.expanduser().resolve().parent.is_dir():
-        raise ForwardPassError(f"There is no folder for `{plot}`.", hint="Make it first.")
-
-
-def _write(plot: Path, picture: bytes) -> None:
-    try:
-        plot.expanduser().write_bytes(picture)
-    except OSError as error:
-        raise ForwardPassError(f"`{plot}` cannot be written: {error.strerror}.") from error

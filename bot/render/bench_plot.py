@@ -14,11 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
+from bot.render.axes import BLUE, FAINT, GREEN, GREY, GRID, INK, ORANGE, VERMILION, bare_axes, heading
 from bot.render.bench_table import number, size
 from models.bench.results import AnswerPass, Askers, Figure, LoopLag, Report, Scaling, SecondPass
 
-INK, FAINT, GRID = "#1f2328", "#6e7681", "#d8dee4"
-BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#8c959f"
 SWEEPS = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"))
 PANEL = (6.4, 3.9)
 """Inches of one panel."""
@@ -37,7 +36,7 @@ def draw(report: Report, *, form: str = "png") -> bytes:
     picture.suptitle(_title(report), x=0.012, ha="left", fontsize=11.5, color=INK, fontweight="bold", linespacing=1.5)
     for at, panel in enumerate(panels, start=1):
         axes = picture.add_subplot(rows, columns, at)
-        _plain(axes)
+        bare_axes(axes)
         panel(axes)
     buffer = io.BytesIO()
     picture.savefig(buffer, format=form, facecolor="white")
@@ -70,20 +69,6 @@ def _title(report: Report) -> str:
     return f"{report.model.name}{' (random weights)' if report.model.random else ''} · {where}"
 
 
-def _plain(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GRID)
-    axes.tick_params(colors=FAINT, labelsize=9, length=0)
-    axes.set_axisbelow(True)
-
-
-def _head(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=10)
-    axes.set_xlabel(below, fontsize=9, color=FAINT)
-
-
 def _bars(axes: Axes, rows: Sequence[tuple[str, Figure, str, str]]) -> None:
     """Lying bars with whiskers from quartile to quartile: name, figure, what is written beside it, colour."""
     longest = max(figure.q3 for _, figure, _, _ in rows)
@@ -111,7 +96,7 @@ def _answer(axes: Axes, found: AnswerPass) -> None:
         axes.set_xlim(0, max(axes.get_xlim()[1], 1.25 * found.limit))
         axes.text(found.limit, 1.42, f" limit {number(found.limit)}", color=VERMILION, fontsize=9, va="center", ha="left")
     axes.set_ylim(1.6, -0.6)
-    _head(axes, "Answer pass", f"tokens/s, {found.new_tokens} new tokens; the limit is the weights over the memory bandwidth")
+    heading(axes, "Answer pass", f"tokens/s, {found.new_tokens} new tokens; the limit is the weights over the memory bandwidth")
 
 
 def _second(axes: Axes, work: SecondPass) -> None:
@@ -126,7 +111,7 @@ def _second(axes: Axes, work: SecondPass) -> None:
         if way.floor is not None:
             axes.vlines(1e3 * way.floor, at - 0.42, at + 0.42, color=VERMILION, linewidth=2)
     what = f"{work.prompt_tokens} + {work.answer_tokens} tokens"
-    _head(axes, f"Second pass, {what}", "milliseconds; × of the reference, peak extra memory; red: the floor")
+    heading(axes, f"Second pass, {what}", "milliseconds; × of the reference, peak extra memory; red: the floor")
 
 
 def _askers(axes: Axes, found: Sequence[Askers]) -> None:
@@ -144,7 +129,7 @@ def _askers(axes: Axes, found: Sequence[Askers]) -> None:
     axes.margins(x=0.2)
     axes.yaxis.grid(True, color=GRID, linewidth=0.8)
     axes.set_ylabel("tokens/s together", fontsize=9, color=FAINT)
-    _head(axes, "Askers at once", f"askers, {found[0].new_tokens} new tokens each; × of one asker, and latency")
+    heading(axes, "Askers at once", f"askers, {found[0].new_tokens} new tokens each; × of one asker, and latency")
 
 
 def _lag(axes: Axes, found: LoopLag) -> None:
@@ -155,7 +140,7 @@ def _lag(axes: Axes, found: LoopLag) -> None:
         colours += [colour] * 3
     figures = [Figure.of([value], "ms") for value in values]
     _bars(axes, list(zip(names, figures, (f"{number(v)} ms" for v in values), colours, strict=True)))
-    _head(axes, "Event loop", f"milliseconds late, {found.askers} askers, answers and second passes")
+    heading(axes, "Event loop", f"milliseconds late, {found.askers} askers, answers and second passes")
 
 
 def _scaling(axes: Axes, sweeps: Sequence[Scaling]) -> None:
@@ -178,7 +163,7 @@ def _scaling(axes: Axes, sweeps: Sequence[Scaling]) -> None:
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     axes.set_ylabel("time, × of the smallest", fontsize=9, color=FAINT)
-    _head(axes, "Scaling of the second pass", "size, × of the smallest")
+    heading(axes, "Scaling of the second pass", "size, × of the smallest")
 
 
 def _ticks(axes: Axes, values: Sequence[Any]) -> None:

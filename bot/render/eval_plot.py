@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Picture
 
+from bot.render.axes import BLUE, FAINT, GREY, GRID, INK, bare_axes, heading
+
 if TYPE_CHECKING:
     from bot.services.evaluation import Report, Score
 
-INK, FAINT, GRID = "#1f2328", "#6e7681", "#d8dee4"
-BLUE, GREY = "#0072b2", "#8c959f"
 SERIES = (("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^"), ("#d55e00", "D"), ("#cc79a7", "v"))
 """Okabe and Ito's colours, each with a marker of its own."""
 FIRM = 5
@@ -41,7 +41,7 @@ def _title(report: Report) -> str:
 
 
 def _reliability(axes: Axes, scores: list[Score]) -> None:
-    _plain(axes)
+    bare_axes(axes)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label="calibrated")
     for score, (colour, marker) in zip(scores, SERIES, strict=False):
         xs, ys = [b.confidence for b in score.bins], [b.right for b in score.bins]
@@ -53,11 +53,11 @@ def _reliability(axes: Axes, scores: list[Score]) -> None:
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left")
     axes.set_ylabel("share right", fontsize=9, color=FAINT)
-    _head(axes, "Reliability", "figure's value, mean of each bin; larger marks hold more answers")
+    heading(axes, "Reliability", "figure's value, mean of each bin; larger marks hold more answers")
 
 
 def _bars(axes: Axes, scores: list[Score]) -> None:
-    _plain(axes)
+    bare_axes(axes)
     for at, score in enumerate(scores):
         found = score.auroc
         if found is None:
@@ -70,18 +70,4 @@ def _bars(axes: Axes, scores: list[Score]) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1)
     axes.xaxis.grid(True, color=GRID, linewidth=0.8)
-    _head(axes, "Telling wrong answers", "AUROC with 95 % interval; dashed: chance; full blue: beats the baseline")
-
-
-def _plain(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GRID)
-    axes.tick_params(colors=FAINT, labelsize=9, length=0)
-    axes.set_axisbelow(True)
-
-
-def _head(axes: Axes, title: str, below: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10.5, color=INK, fontweight="bold", pad=10)
-    axes.set_xlabel(below, fontsize=9, color=FAINT)
+    heading(axes, "Telling wrong answers", "AUROC with 95 % interval; dashed: chance; full blue: beats the baseline")

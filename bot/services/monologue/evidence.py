@@ -12,6 +12,7 @@ import numpy as np
 from bot.render.text import named
 from bot.services.monologue.stating import Reading
 from models import readings as read
+from models import readings_causal as causal
 from models.findings import Attention, Attribution, CausalCheck, Pull, Removals
 from models.trace import Trace
 
@@ -126,25 +127,16 @@ def _check(trace: Trace, t: int) -> tuple[CausalCheck, Removals] | None:
     return (check, removals) if check is not None and removals is not None else None
 
 
-def _changed(trace: Trace, t: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """At which blocks the removal, and at which its control, changes what is likeliest; (L,) each."""
-    found = _check(trace, t)
-    if found is None:
-        return None
-    check, removals = found
-    return removals.top_ids != check.top_id, removals.control_top_ids != check.top_id
-
-
 def flips(trace: Trace, t: int) -> list[int]:
     """The blocks without which another token is likeliest, while the random removal of the same norm changes nothing.
 
     Those that cost the emitted token most come first.
     """
-    found, changed = _check(trace, t), _changed(trace, t)
-    if found is None or changed is None:
+    found = _check(trace, t)
+    if found is None:
         return []
-    blocks = np.flatnonzero(changed[0] & ~changed[1])
-    return sorted((int(b) + 1 for b in blocks), key=lambda b: (float(found[1].logprob[b - 1]), b))
+    check, removals = found
+    return sorted((flip.block for flip in causal.flips(check)), key=lambda b: (float(removals.logprob[b - 1]), b))
 
 
 def _flip_count(trace: Trace, t: int) -> int | None:
@@ -153,8 +145,8 @@ def _flip_count(trace: Trace, t: int) -> int | None:
 
 def _noise(trace: Trace, t: int) -> int | None:
     """How many removals change the likeliest token where their control does too."""
-    changed = _changed(trace, t)
-    return None if changed is None else int((changed[0] & changed[1]).sum())
+    found = _check(trace, t)
+    return len(causal.noisy(found[0])) if found else None
 
 
 def _without(trace: Trace, t: int, block: int) -> str | None:

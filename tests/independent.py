@@ -82,7 +82,8 @@ class World:
         """At depth L, of the emitted or of a kept token."""
         if token == self.answer[t]:
             return self.p[t][-1]
-        return dict(zip(self.top[t][-1], self.top_p[t][-1], strict=True)).get(token)
+        pairs = [*zip(self.top[t][-1], self.top_p[t][-1], strict=True)]
+        return dict(reversed(pairs)).get(token)  # an altered trace may list a token twice; the likelier place counts
 
 
 # -- words -----------------------------------------------------------------------------------------------------------------------

@@ -215,7 +215,6 @@ def test_any_trace_agrees_with_its_own_definitions(trace, locale):
     assert all(stands(world, fact) for line in lines for fact in line.facts)
 
 
-@pytest.mark.slow
 @CALM
 @given(strategies.traces(max_length=3, max_depths=4), st.data())
 def test_any_change_of_any_trace(trace, data):

@@ -99,9 +99,10 @@ def causes(teller: Teller, *, more: bool = False) -> list[Sentence]:
     told += teller.may("cause_more", "flips_more") if len(blocks) > 1 else teller.may("cause_only", "flips_once")
     if not more:
         return told
-    slots = ("block", "without", "without_prob", "drop")
+    slots = ("block", "without", "without_prob")
     told += [teller.entry("ledger_cause", teller.ask("flips", block=b), **teller.asks(*slots, block=b)) for b in blocks[1:]]
-    return told + ([teller.entry("ledger_noise")] if teller.value("noise_count") else [])
+    told += [teller.entry("ledger_noise")] if teller.value("noise_count") else []
+    return told + _costs(teller)
 
 
 def _unmoved(teller: Teller) -> list[Sentence]:

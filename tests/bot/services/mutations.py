@@ -43,9 +43,10 @@ def _altered(whole: Any, t: int) -> Iterator[tuple[str, Any]]:
 def _values(value: Any, t: int, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, np.ndarray):
         for cell in _cells(value, t, name):
-            copy = value.copy()
-            copy[cell] = another(value[cell])
-            yield f"{list(map(int, cell))}", copy
+            for false in (another(value[cell]), 10 * value[cell] + 3) if name == "kl_to_final" else (another(value[cell]),):
+                copy = value.copy()
+                copy[cell] = false  # a distance falls in one, and rises in the other
+                yield f"{list(map(int, cell))}", copy
     elif isinstance(value, dict) and name in {"pieces", "words"}:
         for key in value:
             yield f"[{key}]", value | {key: another(value[key])}

@@ -43,9 +43,9 @@ def _altered(whole: Any, t: int) -> Iterator[tuple[str, Any]]:
 def _values(value: Any, t: int, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, np.ndarray):
         for cell in _cells(value, t, name):
-            for false in (another(value[cell]), 10 * value[cell] + 3) if name == "kl_to_final" else (another(value[cell]),):
+            for false in _others(value[cell], name):
                 copy = value.copy()
-                copy[cell] = false  # a distance falls in one, and rises in the other
+                copy[cell] = false
                 yield f"{list(map(int, cell))}", copy
     elif isinstance(value, dict) and name in {"pieces", "words"}:
         for key in value:
@@ -58,6 +58,12 @@ def _values(value: Any, t: int, name: str) -> Iterator[tuple[str, Any]]:
         yield "", {"story": "chat", "chat": "story"}.get(value, value)
     elif isinstance(value, int | float):
         yield "", another(value)
+
+
+def _others(value: Any, name: str) -> tuple[Any, ...]:
+    """Different values: a distance falls and rises, a rank grows and becomes the first."""
+    second = {"kl_to_final": 10 * value + 3, "emitted_rank": 0 * value}.get(name)
+    return (another(value),) if second is None or second == value else (another(value), second)
 
 
 def _cells(array: Any, t: int, name: str) -> Iterator[tuple[int, ...]]:

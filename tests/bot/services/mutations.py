@@ -43,7 +43,9 @@ def _altered(whole: Any, t: int) -> Iterator[tuple[str, Any]]:
 def _values(value: Any, t: int, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, np.ndarray):
         for cell in _cells(value, t, name):
-            for false in _others(value[cell], name):
+            last_place = name == "top_ids" and value.ndim == 3 and cell[1:] == (value.shape[1] - 1, value.shape[2] - 1)
+            returned = np.setdiff1d(value[cell[0], :, 0], value[cell[0], -1]) if last_place else ()  # who led, and is gone
+            for false in (*_others(value[cell], name), *returned):
                 copy = value.copy()
                 copy[cell] = false
                 yield f"{list(map(int, cell))}", copy

@@ -57,7 +57,14 @@ class Asked(Plain):
     trap: str
     """The usual wrong answer."""
     twin: Plain
+    controls: tuple[Plain, ...] = ()
+    """More plain twins."""
     why: str = Field(min_length=4)
+
+    @property
+    def plain(self) -> tuple[Plain, ...]:
+        """The twin and the further controls."""
+        return (self.twin, *self.controls)
 
     @model_validator(mode="after")
     def _the_trap_is_wrong(self) -> Self:
@@ -71,18 +78,11 @@ class Entry(Asked):
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     kind: Kind
-    controls: tuple[Plain, ...] = ()
-    """More plain twins."""
     zh: Asked | None = None
 
     def asked(self, lang: Lang) -> Asked | None:
         """The trick in a language; None where it has not been written."""
         return self if lang == "en" else self.zh
-
-    @property
-    def plain(self) -> tuple[Plain, ...]:
-        """The twin and the further controls, in English."""
-        return (self.twin, *self.controls)
 
 
 @cache
@@ -105,8 +105,8 @@ def questions(entries: tuple[Entry, ...]) -> tuple[str, ...]:
     """Every question of the bank: tricks, twins, controls, and the Chinese ones."""
     found: list[str] = []
     for entry in entries:
-        found += [entry.question, *(plain.question for plain in entry.plain)]
-        found += [entry.zh.question, entry.zh.twin.question] if entry.zh else []
+        for asked in (entry, entry.zh):
+            found += [asked.question, *(plain.question for plain in asked.plain)] if asked else []
     return tuple(found)
 
 

@@ -32,8 +32,8 @@ def said(phrase: str) -> str:
 def every_question() -> list[Plain]:
     found: list[Plain] = []
     for entry in BANK:
-        found += [entry, *entry.plain]
-        found += [entry.zh, entry.zh.twin] if entry.zh else []
+        for asked in (entry, entry.zh):
+            found += [asked, *asked.plain] if asked else []
     return found
 
 
@@ -43,7 +43,8 @@ def test_there_is_enough_of_every_kind() -> None:
     assert set(counts) == set(KINDS)
     assert min(counts.values()) >= 20
     assert sum(entry.zh is not None for entry in BANK) >= 30
-    assert sum(len(entry.controls) >= 3 for entry in BANK) >= 10
+    assert sum(len(entry.controls) >= 3 for entry in BANK) >= 40
+    assert sum(len(entry.zh.controls) >= 3 for entry in BANK if entry.zh) >= 15
     assert len(BY_ID["foot-eyes"].plain) >= 4
 
 

@@ -73,6 +73,8 @@ class AskRequest:
     locale: str = "en-US"
     style: Style | None = None
     sampling: Sampling | None = None
+    private: bool = False
+    """Nobody but the asker shall see the answer, or find it later."""
 
 
 class Listener(Protocol):
@@ -255,6 +257,7 @@ class AskService:
                 locale=request.locale,
                 style=request.style,
                 sampling=request.sampling or self._sampling,
+                private=request.private,
             )
         )
 

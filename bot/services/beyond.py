@@ -116,18 +116,21 @@ class BeyondService:
         self._voices = voices
         self._history_turns = history_turns
 
-    async def find(self, channel_ids: tuple[int, ...], message_id: int | None = None) -> Run:
+    async def find(self, channel_ids: tuple[int, ...], message_id: int | None = None, *, user_id: int | None = None) -> Run:
         """The answer in a message, or the last one, of these channels only: a link opens no door to another one.
+
+        Private answers are found by their asker alone, and only where ``user_id`` says who asks for them.
 
         Raises:
             NoInnerVoiceError: there is none.
         """
         if message_id is None:
-            latest = [await self._runs.latest_in_channel(channel_id) for channel_id in channel_ids]
+            latest = [await self._runs.latest_in_channel(channel_id, user_id=user_id) for channel_id in channel_ids]
             found = next((run for run in latest if run is not None), None)
         else:
             found = await self._runs.by_message(message_id)
-        if found is None or not {found.channel_id, found.thread_id} & set(channel_ids):
+        hidden = found is not None and found.private and found.user_id != user_id
+        if found is None or hidden or not {found.channel_id, found.thread_id} & set(channel_ids):
             raise NoInnerVoiceError(
                 "I know of no such answer in this channel. Ask me something first, or link an answer from here."
             )

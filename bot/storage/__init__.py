@@ -4,6 +4,7 @@ from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
 from bot.storage.records import NewRun, Run, RunFailure, Source, State, new_run_id, utc_now
 from bot.storage.runs import RunStore
+from bot.storage.votes import Tally, VoteStore
 
 __all__ = [
     "CommandSyncStore",
@@ -14,6 +15,8 @@ __all__ = [
     "RunStore",
     "Source",
     "State",
+    "Tally",
+    "VoteStore",
     "new_run_id",
     "utc_now",
 ]

@@ -40,6 +40,8 @@ class NewRun:
     locale: str = "en-US"
     style: Style | None = None
     sampling: Sampling | None = None
+    private: bool = False
+    """Only the asker sees it."""
     id: str = field(default_factory=new_run_id)
 
 
@@ -82,3 +84,4 @@ class Run:
     finish: Finish | None
     seconds: float | None
     has_trace: bool
+    private: bool = False

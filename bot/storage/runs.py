@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Row, case, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Row, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import ForwardPassError, RunExpiredError, StorageError
 from bot.storage.database import Database
 from bot.storage.packing import pack_final_top, pack_floats, pack_ids, unpack_final_top, unpack_floats, unpack_ids
 from bot.storage.records import ANSWERED, UNFINISHED, NewRun, Run, RunFailure, State, utc_now
-from bot.storage.tables import RunMessageRow, RunRow
+from bot.storage.tables import RunMessageRow, RunRow, VoteRow
 from models.trace import Trace
 from models.types import Answer, Sampling, Turn
 
@@ -56,7 +56,8 @@ class RunStore:
         """Journal a question, as queued. A parent that is gone is left out."""
         now = self._now()
         async with self._database.write() as session:
-            known = new.parent_run_id and await session.scalar(select(exists().where(RunRow.id == new.parent_run_id)))
+            # None: no such parent. What goes on from a private run is private, too.
+            parent = await session.scalar(select(RunRow.private).where(RunRow.id == new.parent_run_id))
             values = {
                 **{name: getattr(new, name) for name in ("id", "source", "guild_id", "channel_id", "user_id", "locale", "style")},
                 "created_at": now,
@@ -64,7 +65,8 @@ class RunStore:
                 "state": "queued",
                 "question": new.question,
                 "question_message_id": new.question_message_id,
-                "parent_run_id": new.parent_run_id if known else None,
+                "parent_run_id": None if parent is None else new.parent_run_id,
+                "private": new.private or bool(parent),
                 "sampling": None if new.sampling is None else new.sampling.model_dump(mode="json"),
             }
             await session.execute(insert(RunRow).values(values))
@@ -88,10 +90,11 @@ class RunStore:
         """The latest run that was asked in this message."""
         return await self._latest(RunRow.question_message_id == message_id)
 
-    async def latest_in_channel(self, channel_id: int) -> Run | None:
-        """The latest answered run in a channel, or in a thread of the inner voice."""
+    async def latest_in_channel(self, channel_id: int, *, user_id: int | None = None) -> Run | None:
+        """The latest answered run in a channel, or in a thread of the inner voice; private ones for their asker alone."""
         here = or_(RunRow.channel_id == channel_id, RunRow.thread_id == channel_id)
-        return await self._latest(here, RunRow.state.in_(ANSWERED))
+        seen = or_(RunRow.private.is_(False), RunRow.user_id == user_id)
+        return await self._latest(here, seen, RunRow.state.in_(ANSWERED))
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that were queued or being answered, oldest first: after a start, those that the last stop cut off."""
@@ -221,6 +224,7 @@ class RunStore:
             await session.execute(
                 update(RunRow).where(RunRow.id == run_id).values(values), execution_options={"synchronize_session": False}
             )
+            await session.execute(delete(VoteRow).where(VoteRow.run_id == run_id))
 
     async def purge_expired(self, now: datetime | None = None) -> int:
         """Delete all runs whose time is over; how many there were."""

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -20,9 +21,11 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -88,6 +91,7 @@ class RunRow(Base):
     error_kind: Mapped[str | None] = mapped_column(String(64))
     error_text: Mapped[str | None] = mapped_column(Text)
     question: Mapped[str] = mapped_column(Text)
+    private: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
     model_id: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[str | None] = mapped_column(Text)
@@ -125,6 +129,19 @@ class RunMessageRow(Base):
     message_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     run_id: Mapped[str] = mapped_column(String(16), ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     part: Mapped[int]
+
+
+class VoteRow(Base):
+    """One person's thumb under an answer: 1 is up, -1 is down."""
+
+    __tablename__ = "votes"
+
+    run_id: Mapped[str] = mapped_column(String(16), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    value: Mapped[int] = mapped_column(SmallInteger)
+    cast_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (CheckConstraint("value IN (-1, 1)", name="value"),)
 
 
 class SyncedCommandsRow(Base):

@@ -1,4 +1,4 @@
-"""Beyond the inner voice of a stored run: why, the road not taken, second thoughts, two questions side by side.
+"""Beyond the inner voice of a stored run: why, the road not taken, second thoughts. Two questions side by side: `compare`.
 
 An answer that these cost waits in the same line as every question, and is stored as a run of its own, so that its inner voice can
 be opened. Only the causal check speaks of causes; everything else states figures. Knows no Discord and no torch.
@@ -7,12 +7,13 @@ be opened. Only the causal check speaks of causes; everything else states figure
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from bot.errors import NoInnerVoiceError
+from bot.errors import NoInnerVoiceError, RunExpiredError
 from bot.render.causal import causal_alt, causal_png
 from bot.services.ask import Answered, AskRequest, AskService, Listener, Model
-from bot.services.monologue import Line, verify
+from bot.services.compare import Reading, reading
+from bot.services.monologue import Line, tongue_of, verify
 from bot.services.monologue.beside import causes
 from bot.services.monologue.teller import Teller
 from bot.services.voice import VoiceService
@@ -23,6 +24,12 @@ from models.errors import NoSuchTokenError
 from models.findings import CausalCheck
 from models.trace import Trace
 from models.types import Job, Road, Turn
+
+_AGAIN = {
+    "en-US": "This is what went on in you while you answered:\n{thoughts}\n\nNow answer again: {question}",
+    "zh-CN": "你回答的时候，心里是这样的：\n{thoughts}\n\n现在请重新回答：{question}",
+}
+"""What is asked with the inner monologue in the context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +80,6 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The figures of one answer at its pivotal token, final ones at temperature 1; entropy in nats."""
-
-    token: str = field(repr=False)
-    final_prob: float
-    entropy: float
-    settle: int | None
-    quartiles: tuple[tuple[int, str, float, float], ...] = field(repr=False)
-    """Depth, the likeliest token there, probability of the emitted one, entropy: at a quarter, half, three quarters, L."""
-
-
-@dataclass(frozen=True, slots=True)
 class SecondThoughts:
     """The first answer and the one given with the inner monologue in the context."""
 
@@ -94,16 +89,6 @@ class SecondThoughts:
     """The first answer token, from 0, that differs; None when the answers are the same."""
     before: Reading | None
     after: Reading | None
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two questions side by side. No controls were asked, so nothing is claimed of their difference."""
-
-    a: Answered
-    b: Answered
-    reading_a: Reading | None
-    reading_b: Reading | None
 
 
 class BeyondService:
@@ -136,6 +121,13 @@ class BeyondService:
             )
         return found
 
+    async def hidden(self, run_id: str) -> bool:
+        """Whether only its asker may see what comes of a run; one that is gone has nothing to hide."""
+        try:
+            return (await self._runs.get(run_id)).private
+        except RunExpiredError:
+            return False
+
     async def why(self, run_id: str, *, locale: str | None = None, t: int | None = None) -> Why:
         """Measure which blocks a token hangs on; the pivotal token without ``t``.
 
@@ -148,8 +140,7 @@ class BeyondService:
         if check is None or check.t != at:
             await self._voices.same_model(run)
             check = await self._model.why(await self._runs.load_answer(run_id), at)
-            trace = trace.with_findings(causal=check)
-            await self._runs.save_trace(run_id, trace)
+            trace = await self._voices.add(run_id, causal=check)
         teller = Teller(trace, at, locale or run.locale)
         said = causes(teller, more=True)
         lines = verify(tuple(teller.line([sentence]) for sentence in said), trace)
@@ -182,39 +173,32 @@ class BeyondService:
         await self._voices.same_model(crossing.run)
         answer = await self._runs.load_answer(run_id)
         job = Job(crossing.run.question, style=answer.style, sampling=answer.sampling, road=Road(answer, crossing.t, token))
-        answered = await self._asks.aside(request, job, listener, parent=run_id)
+        # In a conversation this answer stands in the place of the one that it left.
+        request = replace(request, private=request.private or crossing.run.private)
+        answered = await self._asks.aside(request, job, listener, parent=crossing.run.parent_run_id)
         sampled = answered.answer.sampled_prob[crossing.t]
         return Fork(crossing, answer.text, answered, choice.text, choice.final_prob, sampled)
 
     async def reconsider(self, run_id: str, request: AskRequest, listener: Listener) -> SecondThoughts:
         """Ask again with the inner monologue in the context. Raises what `AskService.aside` raises."""
-        voice = await self._voices.of(run_id)
+        voice = await self._voices.of(run_id, locale=request.locale)
         run, first = voice.run, await self._runs.load_answer(run_id)
         earlier = await self._runs.conversation(run_id, max(self._history_turns, 2))
         thoughts = "\n".join(line.text for line in voice.lines)
-        again = f"This is what went on in you while you answered:\n{thoughts}\n\nNow answer again: {run.question}"
+        again = _AGAIN[tongue_of(request.locale).locale].format(thoughts=thoughts, question=run.question)
         history = earlier or (Turn("user", run.question), Turn("assistant", first.text))
         job = Job(again, history, first.style, first.sampling)
         answered = await self._asks.aside(request, job, listener, parent=run_id)
         after = await self._reading(answered)
         return SecondThoughts(
-            run, answered, first_difference(first.answer_ids, answered.answer.answer_ids), _reading(voice.trace), after
+            run, answered, first_difference(first.answer_ids, answered.answer.answer_ids), reading(voice.trace), after
         )
-
-    async def compare(self, request: AskRequest, other: str, listener: Listener) -> Comparison:
-        """Answer two questions in turn, and read both at their pivotal tokens. Raises what `AskService.aside` raises."""
-        a, b = [await self._plain(request, question, listener) for question in (request.question, other)]
-        return Comparison(a, b, await self._reading(a), await self._reading(b))
-
-    async def _plain(self, request: AskRequest, question: str, listener: Listener) -> Answered:
-        job = Job(question.strip(), style=request.style, sampling=self._asks.sampling)
-        return await self._asks.aside(request, job, listener, question=question)
 
     async def _reading(self, answered: Answered) -> Reading | None:
         if not answered.answer.answer_ids:
             return None
         _, trace = await self._voices.read(answered.run.id)
-        return _reading(trace)
+        return reading(trace)
 
 
 def first_difference(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
@@ -232,15 +216,3 @@ def _token(trace: Trace, t: int | None) -> int:
         raise NoSuchTokenError(f"The answer has {trace.length} tokens; there is no token {at + 1}.")
     return at
 
-
-def _reading(trace: Trace) -> Reading | None:
-    at = read.pivotal(trace)
-    if at is None:
-        return None
-    depths = sorted({max(1, round(trace.depths * share / 4)) for share in (1, 2, 3, 4)})
-    rows = tuple(
-        (d, read.text_at(trace, at, read.top_token(trace, at, d)), float(trace.emitted_prob[at, d]), float(trace.entropy[at, d]))
-        for d in depths
-    )
-    final, entropy = float(trace.emitted_prob[at, -1]), float(trace.entropy[at, -1])
-    return Reading(read.emitted_text(trace, at), final, entropy, read.settle_depth(trace, at), rows)

@@ -1,0 +1,132 @@
+"""A command, menu or button about an earlier answer: find it, defer at once, work in the background, show what came.
+
+Every path ends in something that the presser sees. Knows no model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import discord
+from discord import app_commands
+
+from bot.errors import ForwardPassError, NoInnerVoiceError
+from bot.ui.conversation import unexpected
+from bot.ui.trouble import TROUBLE, described
+
+if TYPE_CHECKING:
+    from bot.client import ForwardPassBot  # noqa: F401  named in `Press`
+    from bot.storage.records import Run
+
+log = logging.getLogger(__name__)
+
+Press = discord.Interaction["ForwardPassBot"]
+ANSWER_HELP = "Link of an answer of mine in this channel; the last one when empty."
+everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+_LINK = re.compile(r"(?:.*/)?(\d{15,20})/?")
+
+
+class Shown(Protocol):
+    """What is posted: a layout with its files."""
+
+    def files(self) -> list[discord.File]:
+        """Fresh file objects: discord.py consumes them when it sends."""
+        ...
+
+
+Cards = Sequence["Shown"]
+Work = Callable[[], Awaitable[Cards]]
+
+
+def locale_of(interaction: Press) -> str:
+    """The language to answer in."""
+    return interaction.client.app.config.discord.locale_for(interaction.locale)
+
+
+def in_thread(interaction: Press) -> bool:
+    """Whether it was pressed in a thread, where everybody may read what comes."""
+    return isinstance(interaction.channel, discord.Thread)
+
+
+async def find(interaction: Press, link: str | None, *, own: bool = False) -> Run:
+    """The answer that a link names, or the last one here; ``own`` finds the presser's private ones, too.
+
+    Only answers of this channel, or of the channel of this thread: a link opens no door to another one.
+
+    Raises:
+        NoInnerVoiceError: there is none.
+    """
+    linked = _LINK.fullmatch(link.strip()) if link else None
+    if link and linked is None:
+        raise NoInnerVoiceError("That is no link of a message. Copy the link of an answer of mine.")
+    return await find_message(interaction, int(linked[1]) if linked else None, own=own)
+
+
+async def find_message(interaction: Press, message_id: int | None, *, own: bool = False) -> Run:
+    """The same for the id of a message. Raises what `find` raises."""
+    here = tuple(i for i in (interaction.channel_id, getattr(interaction.channel, "parent_id", None)) if i)
+    return await interaction.client.app.beyond.find(here, message_id, user_id=interaction.user.id if own else None)
+
+
+async def lead(interaction: Press, work: Work, *, private: bool) -> None:
+    """Defer at once, then work in the background."""
+    try:
+        if isinstance(interaction.channel, discord.Thread) and interaction.channel.archived and not private:
+            await interaction.channel.edit(archived=False)
+        await interaction.response.defer(ephemeral=private, thinking=True)
+    except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
+        log.info("a press was not answered: %s", described(error))
+        return
+    interaction.client.app.tasks.spawn(_show(interaction, work, private), f"press {interaction.id}")
+
+
+async def turn(interaction: Press, work: Work) -> None:
+    """The same in place: the message that was pressed, which only its presser sees, becomes what comes."""
+    try:
+        await interaction.response.defer()
+    except TROUBLE as error:
+        log.info("a press was not answered: %s", described(error))
+        return
+    interaction.client.app.tasks.spawn(_replace(interaction, work), f"turn {interaction.id}")
+
+
+async def _show(interaction: Press, work: Work, private: bool) -> None:
+    async def attempt() -> None:
+        for card in await work():
+            await interaction.followup.send(view=card, files=card.files(), ephemeral=private)  # type: ignore[call-overload]
+
+    await _guarded(interaction, attempt)
+    if not private and isinstance(interaction.channel, discord.Thread) and interaction.client.app.config.threads.auto_archive:
+        with contextlib.suppress(*TROUBLE):
+            await interaction.channel.edit(archived=True)
+
+
+async def _replace(interaction: Press, work: Work) -> None:
+    async def attempt() -> None:
+        (card,) = await work()
+        await interaction.edit_original_response(view=card, attachments=card.files())  # type: ignore[arg-type]
+
+    await _guarded(interaction, attempt)
+
+
+async def _guarded(interaction: Press, attempt: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await attempt()
+    except ForwardPassError as error:
+        await _say(interaction, f"⚠️ {error.for_user()}")
+    except TROUBLE as error:
+        log.info("what was asked for was not taken: %s", described(error))
+        await _say(interaction, f"⚠️ Discord did not take my answer ({described(error)}). Try again in a moment.")
+    except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
+        await _say(interaction, unexpected(error))
+
+
+async def _say(interaction: Press, text: str) -> None:
+    try:
+        await interaction.followup.send(text, ephemeral=True)
+    except TROUBLE as error:
+        log.info("a presser could not be told: %s", described(error))

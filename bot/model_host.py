@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from bot.errors import ForwardPassError, ModelError, UnsupportedArchitectureError
 from bot.log import log_unexpected
+from models.dump import Chosen, LayerDump, What
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.scheduler import Scheduler
 from models.trace import Trace
-from models.types import Answer, Engine, Job, ModelInfo, Prober
+from models.types import Answer, Engine, Job, LensName, ModelInfo, Prober
 
 T = TypeVar("T")
 
@@ -73,6 +74,18 @@ class ModelHost:
     async def _probe(self, look: Callable[[Prober], T]) -> T:
         def work(engine: Engine) -> T:
             if not isinstance(engine, Prober):
+    async def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump:
+        return await self._ready_scheduler().dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
+
                 raise UnsupportedArchitectureError("This model can be read by the lens alone.")
             return look(engine)
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
-from models import adapters, lean, lens, packing, prompts
+from models import adapters, dumping, lean, lens, packing, prompts
 from models.course import Course
 from models.decoding import Decoder
+from models.dump import Chosen, LayerDump, What, lens_dump
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.held import HeldStates
@@ -28,23 +29,9 @@ from models.memory import chunk_bytes, memory_errors
 from models.probes.prober import Probes
 from models.prompts import Prompt
 from models.roads import check_road
-from models.tokens import special_ids
+from models.tokens import special_ids, stop_ids
 from models.trace import Trace
 from models.types import Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
-
-_END_OF_TURN = (
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|end_of_text|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "<|END_OF_TURN_TOKEN|>",
-    "</s>",
-    "<eos>",
-)
-"""Names under which chat models end a turn. Only those that the tokenizer marks as control tokens count."""
 
 _SEED_BITS = 53  # exact in JSON
 _LEAST_CHUNK = 1 << 20
@@ -80,6 +67,7 @@ def load(
     loaded = open_model(config, on_stage or (lambda _stage: None))
     learned = None if kind == "logit" else store.load(lens_file or store.default_file(config, kind), loaded.model)
     engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0, learned=learned)
+    engine.lens_file = lens_file
     engine.pack()
     engine.loaded_in(time.perf_counter() - started)
     return engine
@@ -109,7 +97,7 @@ class TorchEngine:
         self.tokenizer = loaded.tokenizer
         self._prompt = prompt
         self._special = special_ids(self.tokenizer)
-        self._stop_ids = _stop_ids(self.model, self.tokenizer, self._special)
+        self._stop_ids = stop_ids(self.model, self.tokenizer, self._special)
         self._info = _describe(loaded, config, prompt, load_seconds)
         self._memory_limit = config.memory_limit
         self._capacity = config.max_batch
@@ -118,6 +106,9 @@ class TorchEngine:
         self._decoder = Decoder(self.model, self._parts)
         self._held = HeldStates()
         self._lens = learned
+        self._config = config
+        self.lens_file: Path | None = None
+        """Where a learned lens lies; `store.default_file` when None."""
 
     @property
     def info(self) -> ModelInfo:
@@ -167,12 +158,12 @@ class TorchEngine:
     def trace(self, answer: Answer, *, k: int = 10) -> Trace:
         if self._info.inner_voice is not None:
             raise UnsupportedArchitectureError(self._info.inner_voice)
-        return self._read([answer], k)[0]
+        return self._read([answer], k, self._lens)[0]
 
     def traces(self, answers: Sequence[Answer], *, k: int = 10) -> list[Trace | BaseException]:
         if len(answers) > 1 and self._info.inner_voice is None:
             try:
-                return [*self._read(answers, k)]
+                return [*self._read(answers, k, self._lens)]
             except ForwardPassError:  # one of them fails: each alone, so that the others do not
                 pass
         return [self._trace_or_error(answer, k) for answer in answers]
@@ -185,6 +176,24 @@ class TorchEngine:
 
     def self_report(self, question: str, answer: Answer) -> SelfReport:
         return self._probes.self_report(question, answer)
+
+    def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump:
+        if self._parts is None:
+            raise UnsupportedArchitectureError(self._info.inner_voice or "The lens cannot read this model.")
+        if what == "lens":
+            read = self._read([answer], k, store.another(self._lens, lens, self.lens_file, self._config, self.model))
+            return lens_dump(read[0], positions=positions, depths=depths)
+        meta = self._meta(answer)
+        return dumping.dump(self.model, self._parts, self.tokenizer, answer, what, meta=meta, positions=positions, depths=depths)
 
     @property
     def _probes(self) -> Probes:
@@ -245,7 +254,7 @@ class TorchEngine:
         except Exception as error:  # noqa: BLE001  it belongs to who awaits this trace
             return error
 
-    def _read(self, answers: Sequence[Answer], k: int) -> list[Trace]:
+    def _read(self, answers: Sequence[Answer], k: int, through: lens.Lens | None) -> list[Trace]:
         """The second pass; on too little memory again with smaller chunks, down to one row at a time."""
         passages = [
             lens.Passage(
@@ -262,7 +271,7 @@ class TorchEngine:
         while True:
             try:
                 with memory_errors():
-                    return lens.traces(self.model, passages, k=k, tokenizer=self.tokenizer, lens=self._lens, memory_limit=limit)
+                    return lens.traces(self.model, passages, k=k, tokenizer=self.tokenizer, lens=through, memory_limit=limit)
             except OutOfMemoryError:
                 if limit <= _LEAST_CHUNK:
                     raise
@@ -311,6 +320,8 @@ def _describe(loaded: Loaded, config: ModelConfig, prompt: PromptConfig, load_se
         inner_voice=adapters.reason_against(model),
         load_seconds=load_seconds,
         versions=lens.versions() | {"accelerate": version("accelerate")},
+        width=int(text_config.hidden_size),
+        heads=int(getattr(text_config, "num_attention_heads", 0)),
     )
 
 
@@ -319,12 +330,3 @@ def _devices(model: Any) -> str:
     mapped = getattr(model, "hf_device_map", None) or {"": model.device}
     names = dict.fromkeys(str(torch.device("cuda", d) if isinstance(d, int) else d) for d in mapped.values())
     return "+".join(names)
-
-
-def _stop_ids(model: Any, tokenizer: Any, special: frozenset[int]) -> frozenset[int]:
-    """Every id that ends an answer: the generation config's, the tokenizer's, and the ends of turn that it knows."""
-    configured = getattr(model.generation_config, "eos_token_id", None)
-    ids = set(configured) if isinstance(configured, list | tuple) else {configured}
-    ids.add(tokenizer.eos_token_id)
-    ids.update(i for i in tokenizer.convert_tokens_to_ids(list(_END_OF_TURN)) if i in special)
-    return frozenset(int(i) for i in ids if i is not None)

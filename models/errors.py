@@ -19,7 +19,8 @@ The whole tree (the bot's branches live in ``bot.errors``, which re-exports ever
     ├── QuestionError
     │   ├── EmptyQuestionError
     │   ├── QuestionTooLongError       longer than the context, even alone
-    │   └── NoSuchTokenError           asked about a token that the answer, or the model, does not have
+    │   ├── NoSuchTokenError           asked about a token that the answer, or the model, does not have
+    │   └── NoSuchDepthError           asked about a depth that the model does not have
     ├── AnswerCancelledError           the question was deleted, or the asker stopped it
     └── (bot.errors)  ConfigError, QueueError, RunError, DiscordSetupError …
 
@@ -136,6 +137,12 @@ class NoSuchTokenError(QuestionError):
     """Asked about a token that the answer does not have, or for one that the model does not have."""
 
     hint = "Choose one of the answer's own tokens, or one that it considered."
+
+
+class NoSuchDepthError(QuestionError):
+    """Asked about a depth that the model does not have."""
+
+    hint = "Depth 0 is the embeddings, each block puts out one depth more."
 
 
 class AnswerCancelledError(ForwardPassError):

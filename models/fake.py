@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import fake_findings
+from models import fake_dumps, fake_findings
+from models.dump import Chosen, LayerDump, What, lens_dump
 from models.errors import AnswerCancelledError, EmptyQuestionError, QuestionTooLongError, UnsupportedArchitectureError
 from models.fake_findings import Doubles, log_softmax
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.roads import check_road, check_token
 from models.trace import SCHEMA, FloatArray, IntArray, Trace
-from models.types import Answer, FinalTop, Job, ModelInfo, Road, Sampling, Style
+from models.types import Answer, FinalTop, Job, LensName, ModelInfo, Road, Sampling, Style
 
 DEFAULT_ANSWER = "The answer is 2."
 DEFAULT_ROAD = ", or so they say."
@@ -36,7 +37,7 @@ _RIVALS = (
 
 
 class FakeEngine:
-    """An `Engine` and `Prober` that says what it is told to.
+    """An `Engine`, `Prober` and `Dumper` that says what it is told to.
 
     Args:
         script: question -> answer, compared without case and surrounding blanks; any other question gets `DEFAULT_ANSWER`.
@@ -94,6 +95,8 @@ class FakeEngine:
             inner_voice=self._inner_voice,
             load_seconds=0.0,
             versions={},
+            width=fake_dumps.WIDTH,
+            heads=fake_dumps.HEADS,
         )
 
     def answer(
@@ -161,6 +164,22 @@ class FakeEngine:
 
     def self_report(self, question: str, answer: Answer) -> SelfReport:
         return fake_findings.self_report(question, answer)
+
+    def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump:
+        self._refuse()
+        if what == "lens":
+            return lens_dump(fake_dumps.through(self.trace(answer, k=k), lens), positions=positions, depths=depths)
+        words = dict(enumerate(self._words))
+        return fake_dumps.dump(answer, what, self._layers, words, self._meta(answer, 0.0), positions=positions, depths=depths)
 
     def _refuse(self) -> None:
         if self._inner_voice is not None:

@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from models.errors import AnswerCancelledError, ModelError, ModelLoadingError
+from models.dump import Chosen, LayerDump, What
+from models.errors import AnswerCancelledError, ModelError, ModelLoadingError, UnsupportedArchitectureError
 from models.trace import Trace
-from models.types import Answer, BatchEngine, Engine, Job
+from models.types import Answer, BatchEngine, Dumper, Engine, Job, LensName
 from models.work import AnswerWork, LatestText, Priority, Stop, TraceWork, Work
 
 T = TypeVar("T")
@@ -152,6 +153,29 @@ class Scheduler:
 
     async def _submit(self, priority: Priority, call: Callable[[Stop], T]) -> T:
         return await self._await(Work(self._rank(priority), call))
+
+    async def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump:
+        """What `Dumper.dump` gives, after everything that somebody waits to read.
+
+        Raises:
+            UnsupportedArchitectureError: this engine gives nothing away; and what `Dumper.dump` raises.
+        """
+
+        def work(engine: Engine) -> LayerDump:
+            if not isinstance(engine, Dumper):
+                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+            return engine.dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
+
+        return await self.call(work, priority=Priority.DUMP)
 
     def _rank(self, priority: Priority) -> tuple[int, int]:
         return (priority, next(self._order))

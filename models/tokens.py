@@ -15,11 +15,34 @@ from typing import Any
 BROKEN = "\ufffd"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
+_END_OF_TURN = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|END_OF_TURN_TOKEN|>",
+    "</s>",
+    "<eos>",
+)
+"""Names under which chat models end a turn. Only those that the tokenizer marks as control tokens count."""
+
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
     """Ids of control tokens: the named ones (end of text, …) and every added token that is marked special."""
     added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     return frozenset(added.union(tokenizer.all_special_ids))
+
+
+def stop_ids(model: Any, tokenizer: Any, special: frozenset[int]) -> frozenset[int]:
+    """Every id that ends an answer: the generation config's, the tokenizer's, and the ends of turn that it knows."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ids = set(configured) if isinstance(configured, list | tuple) else {configured}
+    ids.add(tokenizer.eos_token_id)
+    ids.update(i for i in tokenizer.convert_tokens_to_ids(list(_END_OF_TURN)) if i in special)
+    return frozenset(int(i) for i in ids if i is not None)
 
 
 class Detokenizer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from models.dump import Chosen, LayerDump, What
     from models.findings import CausalCheck, Findings, Part, SelfReport
     from models.trace import Trace
 
@@ -161,6 +162,10 @@ class ModelInfo:
     """None when the lens can read this model, else the sentence that says why not."""
     load_seconds: float
     versions: Mapping[str, str]
+    width: int = 0
+    """D, channels of the residual stream; 0 where it is not known."""
+    heads: int = 0
+    """Attention heads of a block; 0 where that is not known."""
 
 
 class Engine(Protocol):
@@ -244,5 +249,36 @@ class Prober(Protocol):
 
         Raises:
             QuestionTooLongError, OutOfMemoryError.
+        """
+        ...
+
+
+@runtime_checkable
+class Dumper(Protocol):
+    """An engine that gives away what it reads of an answer of its own. Blocks, as `Engine` does."""
+
+    def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump:
+        """What one more pass over prompt and answer holds; see `models.dump` for kinds, positions and depths.
+
+        Args:
+            answer: of this engine's model.
+            what: lens, hidden or attention.
+            positions: places in prompt + answer, from 0; those of the answer when None.
+            depths: all when None.
+            lens: of a lens dump, what it is read through; the engine's own lens when None.
+            k: of a lens dump, candidates to keep.
+
+        Raises:
+            NoSuchTokenError, NoSuchDepthError: asked for what there is not.
+            UnsupportedArchitectureError, TraceMismatchError, OutOfMemoryError, LensError.
         """
         ...

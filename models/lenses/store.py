@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from models import embedded
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
 from models.lenses.affine import AffineLens, Card
-from models.types import LearnedLens, ModelConfig
+from models.types import LearnedLens, LensName, ModelConfig
 
 _KEY = "forward_pass_lens"
 _ROWS = 64
@@ -74,6 +74,23 @@ def load(path: Path, model: Any | None = None) -> AffineLens:
     if model is not None:
         check(card, model)
     return lens
+
+
+def another(own: Any, name: LensName | None, path: Path | None, config: ModelConfig, model: Any) -> Any:
+    """The lens of a ``name`` for a model that was loaded with its ``own``; None is the logit lens.
+
+    Raises:
+        LensNotFoundError, LensFileError, LensOfAnotherModelError.
+    """
+    if name is None or name == getattr(own, "name", "logit"):
+        return own
+    if name == "logit":
+        return None
+    file = path or default_file(config, name)
+    found = load(file, model)
+    if found.name != name:
+        raise LensNotFoundError(f"{file} is a {found.name} lens, and the {name} lens was asked for.")
+    return found
 
 
 def check(card: Card, model: Any) -> None:

@@ -56,7 +56,7 @@ def look(model: Any, parts: Parts, prompt_ids: Sequence[int], answer_ids: Sequen
     """One forward pass; of attention it sees what ``parts`` and the memory allow."""
     tokens = torch.tensor([[*prompt_ids, *answer_ids]], device=input_device(model))  # (1, P+T)
     seen = Seen()
-    weighs = parts.attends is not None and _fits(model, tokens.shape[1], seen)
+    weighs = parts.attends is not None and fits(model, tokens.shape[1], seen)
     watcher = _Watcher(seen, parts, len(prompt_ids), len(answer_ids), weighs)
     with ExitStack() as stack:
         handles = stack.enter_context(hooked(model))
@@ -92,7 +92,7 @@ def last_third(count: int) -> range:
     return range(count - -(-count // 3), count)
 
 
-def _fits(model: Any, length: int, seen: Seen) -> bool:
+def fits(model: Any, length: int, seen: Seen) -> bool:
     """Whether the scores of one block have room."""
     size = _SCORES * 4 * model.config.get_text_config().num_attention_heads * length**2
     if size <= free_bytes(model.device) // _SHARE:

@@ -1,0 +1,61 @@
+"""Invented states and attention weights for the scripted engine: no model holds them, but their shapes and sums are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from models.dump import TIMES, Chosen, LayerDump, What, choose_depths, choose_positions
+from models.errors import LensNotFoundError
+from models.trace import Trace
+from models.types import Answer, LensName
+
+WIDTH, HEADS = 8, 3
+
+
+def through(trace: Trace, lens: LensName | None) -> Trace:
+    """The trace, which is read through the logit lens alone.
+
+    Raises:
+        LensNotFoundError: another lens was asked for.
+    """
+    if lens not in (None, "logit"):
+        raise LensNotFoundError(f"The scripted model has no {lens} lens.")
+    return replace(trace, meta={**trace.meta, "lens": "logit"})
+
+
+def dump(
+    answer: Answer,
+    what: What,
+    layers: int,
+    words: Mapping[int, str],
+    meta: Mapping[str, Any],
+    *,
+    positions: Chosen = None,
+    depths: Chosen = None,
+) -> LayerDump:
+    """``hidden`` (m, n, 8) or ``attention`` (m, 3, n, P+T), the same each time for the same tokens."""
+    ids = [*answer.prompt_ids, *answer.answer_ids]
+    at = choose_positions(what, positions, len(answer.prompt_ids), len(answer.answer_ids))
+    chosen = choose_depths(what, depths, layers)
+    rng = np.random.default_rng(np.asarray(ids, dtype=np.uint64))
+    if what == "hidden":
+        whole = rng.normal(size=(layers + 1, len(ids), WIDTH)).astype(np.float32)[chosen][:, at]
+    else:
+        scores = np.tril(rng.uniform(0.1, 1.0, size=(layers, HEADS, len(ids), len(ids))))
+        whole = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)[chosen - 1][:, :, at]
+    known = {i: words.get(i, f"⟨{i}⟩") for i in ids}
+    return LayerDump(
+        what=what,
+        prompt_ids=np.asarray(answer.prompt_ids, dtype=np.int64),
+        answer_ids=np.asarray(answer.answer_ids, dtype=np.int64),
+        positions=at,
+        depths=chosen,
+        tokens=tuple(known[ids[p]] for p in at),
+        pieces=known,
+        arrays={what: whole},
+        meta={**{key: value for key, value in meta.items() if key not in TIMES}, "layers": layers, "states": "invented"},
+    )

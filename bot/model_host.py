@@ -59,6 +59,9 @@ class ModelHost:
     ) -> Answer:
         return await self._ready_scheduler().answer(job, on_text=on_text, cancelled=cancelled)
 
+    async def sample(self, job: Job) -> Answer:
+        return await self._ready_scheduler().sample(job)
+
     async def trace(self, answer: Answer, *, k: int = 10) -> Trace:
         return await self._ready_scheduler().trace(answer, k=k)
 
@@ -71,9 +74,6 @@ class ModelHost:
     async def self_report(self, question: str, answer: Answer) -> SelfReport:
         return await self._probe(lambda prober: prober.self_report(question, answer))
 
-    async def _probe(self, look: Callable[[Prober], T]) -> T:
-        def work(engine: Engine) -> T:
-            if not isinstance(engine, Prober):
     async def dump(
         self,
         answer: Answer,
@@ -86,6 +86,9 @@ class ModelHost:
     ) -> LayerDump:
         return await self._ready_scheduler().dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
 
+    async def _probe(self, look: Callable[[Prober], T]) -> T:
+        def work(engine: Engine) -> T:
+            if not isinstance(engine, Prober):
                 raise UnsupportedArchitectureError("This model can be read by the lens alone.")
             return look(engine)
 

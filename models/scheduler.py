@@ -3,7 +3,8 @@
 Model code blocks for seconds, so it never runs on the event loop: coroutines await here, and everything of the engine (its
 loading included) happens in the thread. An engine that can have several answers under way gets all that wait, up to its capacity,
 and new ones between two tokens; second passes run when no answer is under way, or when they have waited long enough, several in
-one. Knows asyncio and `models.types`; knows no torch, no Discord and no fairness between users, which is the bot's queue.
+one. Samples, which nobody waits for, get what is left over. Knows asyncio and `models.types`; knows no torch, no Discord and no
+fairness between users, which is the bot's queue.
 """
 
 from __future__ import annotations
@@ -119,6 +120,29 @@ class Scheduler:
             if stream:
                 stream.closed = True
 
+    async def sample(self, job: Job) -> Answer:
+        """An answer that nobody waits for: begun only when the device has nothing else to do, and given up between two tokens for
+        anything that comes, to begin anew later.
+
+        Raises:
+            ForwardPassError: as `Engine.answer`; AnswerCancelledError when the scheduler closes.
+        """
+        engine = self.engine
+
+        def options(stop: Stop) -> dict[str, Any]:
+            return {"on_text": None, "cancelled": lambda: stop() or self._is_wanted()}
+
+        while True:
+            try:
+                return await self._await(AnswerWork(self._rank(Priority.SAMPLE), engine, job, options))
+            except AnswerCancelledError:
+                if self._closed:
+                    raise
+
+    def _is_wanted(self) -> bool:
+        """Whether anything better than a sample waits or runs. Asked in the device thread; a moment's error does no harm."""
+        return any(work.rank[0] < Priority.SAMPLE for work in (*self._heap[:1], *self._running))
+
     async def trace(self, answer: Answer, *, k: int = 10, for_dump: bool = False) -> Trace:
         """The second pass, as `Engine.trace`. Once running it is not interrupted.
 
@@ -129,6 +153,29 @@ class Scheduler:
         """
         rank = self._rank(Priority.DUMP if for_dump else Priority.TRACE)
         return await self._await(TraceWork(rank, self.engine, answer, k))
+
+    async def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump:
+        """What `Dumper.dump` gives, after everything that somebody waits to read.
+
+        Raises:
+            UnsupportedArchitectureError: this engine gives nothing away; and what `Dumper.dump` raises.
+        """
+
+        def work(engine: Engine) -> LayerDump:
+            if not isinstance(engine, Dumper):
+                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+            return engine.dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
+
+        return await self.call(work, priority=Priority.DUMP)
 
     async def call(self, work: Callable[[Engine], T], *, priority: Priority = Priority.TRACE) -> T:
         """Run ``work`` with the engine in the device thread, when its turn comes. Once running it is not interrupted."""
@@ -153,29 +200,6 @@ class Scheduler:
 
     async def _submit(self, priority: Priority, call: Callable[[Stop], T]) -> T:
         return await self._await(Work(self._rank(priority), call))
-
-    async def dump(
-        self,
-        answer: Answer,
-        what: What,
-        *,
-        positions: Chosen = None,
-        depths: Chosen = None,
-        lens: LensName | None = None,
-        k: int = 10,
-    ) -> LayerDump:
-        """What `Dumper.dump` gives, after everything that somebody waits to read.
-
-        Raises:
-            UnsupportedArchitectureError: this engine gives nothing away; and what `Dumper.dump` raises.
-        """
-
-        def work(engine: Engine) -> LayerDump:
-            if not isinstance(engine, Dumper):
-                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
-            return engine.dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
-
-        return await self.call(work, priority=Priority.DUMP)
 
     def _rank(self, priority: Priority) -> tuple[int, int]:
         return (priority, next(self._order))
@@ -234,16 +258,20 @@ class Scheduler:
         if self._closed:
             return begins, []
         if isinstance(engine, BatchEngine):
-            while self._heap and isinstance(self._heap[0], AnswerWork) and len(underway) + len(begins) < engine.capacity:
-                begins.append(heapq.heappop(self._heap))  # type: ignore[arg-type]
+            while self._heap and len(underway) + len(begins) < engine.capacity:
+                first = self._heap[0]
+                if not isinstance(first, AnswerWork) or (first.rank[0] == Priority.SAMPLE and (begins or underway)):
+                    break
+                begins.append(first)
+                heapq.heappop(self._heap)
         if not (begins or underway):
             return begins, self._together(heapq.heappop(self._heap)) if self._heap else []
         late = [w for w in self._heap if isinstance(w, TraceWork) and time.monotonic() - w.since > _PATIENCE]
         if not late:
             return begins, []
-        first = min(late)
-        self._take_out(first)
-        return begins, self._together(first)
+        longest = min(late)
+        self._take_out(longest)
+        return begins, self._together(longest)
 
     def _together(self, work: Work[Any]) -> list[Work[Any]]:
         """``work``, and the second passes that can run with it."""

@@ -24,6 +24,7 @@ class Priority(IntEnum):
     ANSWER = 1
     TRACE = 2
     DUMP = 3
+    SAMPLE = 4
 
 
 class Work(Generic[T]):

@@ -68,6 +68,23 @@ class WaitingLine:
         """Return when it is this place's turn. A cancelled wait must still be followed by `leave`."""
         await place.turn
 
+    async def let_pass(self, place: Place) -> None:
+        """Between two pieces of one place's work, whoever waits goes first. The place is kept: nothing is refused halfway.
+
+        Raises:
+            ShuttingDownError.
+        """
+        if self._closed:
+            raise ShuttingDownError("I am going offline.")
+        if not self._waiting:
+            return
+        place.working, place.position, place.arrival = False, None, next(self._arrivals)
+        place.turn = asyncio.get_running_loop().create_future()
+        self._free += 1
+        self._waiting.append(place)
+        self._advance()
+        await place.turn
+
     def leave(self, place: Place) -> None:
         """Give the place back, whether it waited, worked or failed."""
         if place in self._waiting:

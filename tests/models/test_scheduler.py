@@ -311,3 +311,53 @@ async def test_the_thread_survives_an_engine_that_fails_and_goes_on(batches, mon
     assert (await batches.answer(Job("b"))).text
     assert batches.engine.calls[0] == "a+b"
     assert "a" not in batches.engine.calls[1].split("+")  # it was told to stop
+
+
+async def test_a_sample_gives_way_to_an_answer_and_begins_anew(scheduler):
+    engine = scheduler.engine
+    sample = asyncio.create_task(scheduler.sample(Job("again")))
+    await until(lambda: engine.calls)
+    asking = asyncio.create_task(scheduler.answer(Job("a")))
+    await until(lambda: len(engine.calls) == 2)  # the sample was given up while it waited for its first token
+    assert not sample.done()
+    engine.gate.set()
+    assert (await asking).text == (await sample).text
+    assert [name for name, _ in engine.calls] == ["again", "a", "again"]
+
+
+async def test_a_sample_is_the_last_of_all_and_its_caller_may_cancel_it(scheduler):
+    engine = scheduler.engine
+    answer = FakeEngine().answer(Job("x"))
+    first = asyncio.create_task(scheduler.answer(Job("first")))
+    await until(lambda: engine.calls)
+    samples = [asyncio.create_task(scheduler.sample(Job("again"))) for _ in range(2)]
+    await until(lambda: scheduler.waiting == 2)
+    samples.pop().cancel()
+    reading = asyncio.create_task(scheduler.trace(answer, for_dump=True))
+    await until(lambda: scheduler.waiting == 2)
+    engine.gate.set()
+    await asyncio.gather(first, reading, *samples)
+    assert [name for name, _ in engine.calls] == ["first", "trace", "again"]
+
+
+async def test_closing_ends_a_sample(scheduler):
+    sample = asyncio.create_task(scheduler.sample(Job("again")))
+    await until(lambda: scheduler.engine.calls)
+    await scheduler.aclose()
+    with pytest.raises(AnswerCancelledError):
+        await sample
+
+
+async def test_in_a_batch_no_sample_runs_beside_an_answer_or_holds_up_a_second_pass(batches):
+    sample = asyncio.create_task(batches.sample(Job("again")))
+    await until(lambda: batches._running)
+    asking = asyncio.create_task(batches.answer(Job("a")))
+    reading = asyncio.create_task(batches.trace(FakeEngine().answer(Job("x"))))
+    await until(lambda: batches.waiting == 2)
+    batches.engine.gate.set()
+    await asyncio.gather(sample, asking, reading)
+    calls = batches.engine.calls
+    assert calls.index("trace") < len(calls) - 3
+    assert calls[-3:] == ["again"] * 3
+    assert all(call in ("a", "again", "again+a", "trace") for call in calls)
+    assert calls.count("again+a") <= 1  # the step in which it hears that it is not wanted

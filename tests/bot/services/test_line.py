@@ -151,3 +151,49 @@ async def _walk(steps: list[tuple[int, str]]) -> None:
     for place in held:
         line.leave(place)
     assert line.waiting == 0
+
+
+async def test_between_two_pieces_of_work_whoever_waits_goes_first() -> None:
+    line, positions = WaitingLine(max_waiting=1), list[int]()
+    one = line.join(1, heard(positions))
+    await line.let_pass(one)  # nobody waits
+    other = line.join(2, silent)
+    passing = asyncio.create_task(line.let_pass(one))
+    async with asyncio.timeout(1):
+        await line.wait(other)
+    assert not passing.done()
+    assert positions == [1]
+    with pytest.raises(AlreadyAskingError):
+        line.join(1, silent)
+    line.leave(other)
+    async with asyncio.timeout(1):
+        await passing
+    line.leave(one)
+    assert line.waiting == 0
+
+
+async def test_who_let_somebody_pass_and_left_holds_nothing_up() -> None:
+    line = WaitingLine(max_waiting=4)
+    one, other = line.join(1, silent), line.join(2, silent)
+    passing = asyncio.create_task(line.let_pass(one))
+    await line.wait(other)
+    passing.cancel()
+    await asyncio.gather(passing, return_exceptions=True)
+    line.leave(one)
+    line.leave(other)
+    async with asyncio.timeout(1):
+        await line.wait(line.join(3, silent))
+
+
+async def test_closing_ends_a_work_of_several_pieces() -> None:
+    line = WaitingLine(max_waiting=4)
+    one, other = line.join(1, silent), line.join(2, silent)
+    passing = asyncio.create_task(line.let_pass(one))
+    await line.wait(other)
+    line.close()
+    with pytest.raises(ShuttingDownError):
+        await passing
+    line.leave(one)
+    with pytest.raises(ShuttingDownError):
+        await line.let_pass(other)
+    line.leave(other)

@@ -12,6 +12,10 @@ ForwardPassError
 │   ├── RunExpiredError        the run is gone, or past its time to live
 │   ├── RunOfAnotherModelError stored by another model or revision, and its trace was not kept
 │   └── NoInnerVoiceError      this run has no second pass, and why
+├── DumpError
+│   ├── DumpChoiceError        this format cannot hold what was chosen
+│   ├── DumpTooLargeError      larger than what may be sent: by how much, and what to choose instead
+│   └── DumpFileError          not a dump, or damaged
 └── DiscordSetupError
     ├── MissingTokenError
     ├── BadTokenError
@@ -53,6 +57,10 @@ __all__ = [
     "ConfigError",
     "DiscordSetupError",
     "DownloadError",
+    "DumpChoiceError",
+    "DumpError",
+    "DumpFileError",
+    "DumpTooLargeError",
     "EmptyQuestionError",
     "ForwardPassError",
     "LensError",
@@ -149,6 +157,33 @@ class RunOfAnotherModelError(RunError):
 
 class NoInnerVoiceError(RunError):
     """There is no second pass for this run."""
+
+
+class DumpError(ForwardPassError):
+    """Something about a layer dump."""
+
+
+class DumpChoiceError(DumpError):
+    """This format cannot hold what was chosen."""
+
+
+class DumpTooLargeError(DumpError):
+    """The file would be larger than what may be sent; nothing was cut.
+
+    ``size`` and ``limit`` are bytes; ``estimated`` says that nothing was computed yet, and the size is the least that it can be.
+    """
+
+    def __init__(self, message: str, *, hint: str, size: int, limit: int, estimated: bool, request_id: str | None = None) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.size = size
+        self.limit = limit
+        self.estimated = estimated
+
+
+class DumpFileError(DumpError):
+    """A file is no layer dump, or it is damaged."""
+
+    hint = "Make it anew with `forwardpass dump`, or with /dump in Discord."
 
 
 class DiscordSetupError(ForwardPassError):

@@ -76,7 +76,7 @@ class LayerDump:
     trace: Trace | None = None
     """Of a lens dump with all depths: the trace of the chosen positions, findings included."""
     findings: Findings = field(default_factory=Findings)
-    """Of a lens dump: evidence of the chosen positions and all depths; its arrays are in ``arrays`` too."""
+    """Of a lens dump: evidence of the chosen positions and depths; its arrays are in ``arrays`` too."""
 
     @property
     def layers(self) -> int:
@@ -136,8 +136,10 @@ def lens_dump(trace: Trace, *, positions: Chosen = None, depths: Chosen = None) 
     chosen = choose_depths("lens", depths, trace.depths)
     cut = _rows(trace, at - start)
     meta = {key: value for key, value in trace.meta.items() if key not in TIMES} | {"layers": trace.depths}
-    cut = replace(cut, meta=meta)
-    arrays = {name: getattr(cut, name) for name in LENS_ARRAYS} | dict(finding_arrays(cut.findings))
+    pieces = _pieces(trace)
+    cut = replace(cut, meta=meta, pieces=pieces)
+    findings = _findings_at(cut.findings, chosen)
+    arrays = {name: _at_depths(name, getattr(cut, name), chosen) for name in LENS_ARRAYS}
     return LayerDump(
         what="lens",
         prompt_ids=trace.prompt_ids,
@@ -145,11 +147,11 @@ def lens_dump(trace: Trace, *, positions: Chosen = None, depths: Chosen = None) 
         positions=at,
         depths=chosen,
         tokens=cut.tokens,
-        pieces=_pieces(trace),
-        arrays={name: _at_depths(name, array, chosen) for name, array in arrays.items()},
+        pieces=pieces,
+        arrays=arrays | dict(finding_arrays(findings)),
         meta=meta,
         trace=cut if len(chosen) == trace.depths + 1 else None,
-        findings=cut.findings,
+        findings=findings,
     )
 
 
@@ -174,6 +176,20 @@ def _at_depths(name: str, array: np.ndarray[Any, Any], depths: IntArray) -> np.n
     if "block" in axes:
         return np.take(array, depths[depths > 0] - 1, axis=axes.index("block"))
     return array
+
+
+def _findings_at(findings: Findings, depths: IntArray) -> Findings:
+    """The evidence at the chosen depths."""
+
+    def cut(name: str, part: Any) -> Any:
+        arrays = {f.name: value for f in fields(part) if isinstance(value := getattr(part, f.name), np.ndarray)}
+        return replace(part, **{key: _at_depths(f"{name}.{key}", array, depths) for key, array in arrays.items()})
+
+    parts = {f.name: getattr(findings, f.name) for f in fields(findings)}
+    found = {name: cut(f"findings.{name}", p) for name, p in parts.items() if p is not None and not isinstance(p, Mapping)}
+    if findings.causal is not None:
+        found["causal"] = replace(findings.causal, removals=tuple(cut("removals", r) for r in findings.causal.removals))
+    return replace(findings, **found)
 
 
 def _rows(trace: Trace, rows: IntArray) -> Trace:

@@ -1,63 +1,32 @@
-"""Which characters the fonts of this machine can draw. Knows no traces.
+"""Which characters can be drawn, and how much room they take. Knows no traces and no font files.
 
-Matplotlib warns about, and draws a box for, any character that no font of the family list has; here they are replaced before.
+Matplotlib warns about, and draws a box for, any character that no font has; here such are replaced before.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import lru_cache
 
-from matplotlib import font_manager
-from matplotlib.ft2font import FT2Font
+from bot.render.fonts import families, family_of
 
-PREFERRED = ("DejaVu Sans",)
-FALLBACKS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Zen Hei",
-    "WenQuanYi Micro Hei",
-    "Droid Sans Fallback",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "SimHei",
-    "Arial Unicode MS",
-    "Noto Emoji",
-    "Symbola",
-    "Segoe UI Symbol",
-)
+__all__ = ["BOLD", "LETTER", "PLACEHOLDER", "columns", "drawable", "families", "fit", "wrap"]
 PLACEHOLDER = "▯"
+LETTER, BOLD = 0.60, 0.70
+"""Width of a letter of DejaVu Sans and of its bold face, as a share of the font's size."""
 
 
-@cache
-def _coverage() -> tuple[tuple[str, frozenset[int]], ...]:
-    """The installed families of the lists above with the code points that their regular face has. Read once per process."""
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    found = []
-    for family in (*PREFERRED, *FALLBACKS):
-        if family in installed:
-            path = font_manager.findfont(font_manager.FontProperties(family=[family]), fallback_to_default=False)
-            found.append((family, frozenset(FT2Font(path).get_charmap())))
-    return tuple(found)
-
-
-def families() -> list[str]:
-    """The font families to hand to Matplotlib, in order."""
-    return [family for family, _ in _coverage()]
-
-
-@cache
+@lru_cache(maxsize=8192)
 def _drawable_char(char: str) -> str:
-    if any(ord(char) in points for _, points in _coverage()):
+    if family_of(char) is not None:
         return char
+    if "\u2400" <= char <= "\u241f":  # the pictures of control characters, which hardly any font has
+        return f"⟨{ord(char) - 0x2400:02X}⟩"
     return "" if unicodedata.category(char) in ("Mn", "Me", "Cf") else PLACEHOLDER
 
 
 def drawable(text: str) -> str:
-    """The text with every character that no font has replaced by a visible placeholder."""
+    """The text with every character that no font has replaced by something visible: a control picture by its number."""
     return "".join(_drawable_char(char) for char in text)
 
 
@@ -73,4 +42,27 @@ def fit(text: str, room: float) -> str:
     cut = text
     while cut and columns(cut) > room - 1:
         cut = cut[:-1]
+    cut = cut.rstrip("\u200d")
     return cut + "…" if columns(cut) >= 3 else ""
+
+
+def wrap(text: str, room: float) -> list[str]:
+    """The text in lines of at most ``room`` letter widths, broken at spaces and between Chinese characters."""
+    lines = [""]
+    for part in _parts(text):
+        if lines[-1] and columns(lines[-1] + part.rstrip()) > room:
+            lines[-1] = lines[-1].rstrip()
+            lines.append("")
+        lines[-1] += part if lines[-1] else part.lstrip()
+    return [fit(line.rstrip(), room) or line for line in lines]
+
+
+def _parts(text: str) -> list[str]:
+    """Where a line may break: after a space, and after a wide character that no closing mark follows."""
+    parts, part = [], ""
+    for char, after in zip(text, [*text[1:], ""], strict=False):
+        part += char
+        if char == " " or (unicodedata.east_asian_width(char) in "WF" and after not in "，。；：、？！）”"):
+            parts.append(part)
+            part = ""
+    return [*parts, part] if part else parts

@@ -1,42 +1,45 @@
-"""The picture of a trace: depth against answer token, coloured by the probability of the emitted token. Knows no Discord.
+"""The picture of a trace: depth against answer token, each cell with its likeliest token and a colour. Knows no Discord.
 
 Pure: bytes out, no pyplot, no global state, so that it may run in any thread. Depth 0 is at the bottom, the model's own output
-at the top, as the residual stream rises.
+at the top, as the residual stream rises. A long answer has several pages, and of a deep model every so many depths are shown; the
+picture says so.
 """
 
 from __future__ import annotations
 
-import io
+import bisect
 import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap, PowerNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bot.render.glyphs import columns, drawable, families, fit
-from bot.render.text import LONGEST_TOKEN, bare, named, visible
+from bot.render.canvas import (
+    ACCENT,
+    BACKGROUND,
+    DARK,
+    DPI,
+    FAINT,
+    INK,
+    MARGIN,
+    SMALL,
+    Canvas,
+    Heading,
+)
+from bot.render.glyphs import BOLD, LETTER, columns, fit
+from bot.render.shades import Colour, Shade, shade
+from bot.render.text import LONGEST_TOKEN, bare, visible
+from bot.render.wording import ALT_LIMIT, ENGLISH, Words, percent, words
 from models.readings import emitted_text, handover_depth, pivotal, settle_depth, text_at, top_token
 from models.trace import Trace
 
-BACKGROUND, INK, FAINT, ACCENT = "#2b2d31", "#f2f3f5", "#a5a8ae", "#5fd3f3"
-COLOURS = ListedColormap(colormaps["inferno"](np.linspace(0.07, 1.0, 256)), name="lens")
-"""Safe for colour-blind eyes; without its black end, which would look like a hole in the picture."""
-DPI = 100
-WIDEST, NARROWEST, GUTTER, RIGHT = 1360, 800, 92, 24
-ALT_LIMIT = 1_024
-NORM = PowerNorm(0.5, vmin=0.0, vmax=1.0)
-"""Square root, so that a few percent are seen; the legend's ticks say so."""
-SCALE = np.linspace(0.0, 1.0, 256)[None, :]  # (1, 256)
-AXIS = "depth: input below, output on top"
-SLANT = 58  # degrees of the labels over narrow columns
-LETTER, BOLD = 0.60, 0.70
-"""Width of a letter of DejaVu Sans and of its bold face, as a share of the font's size in pixels."""
+__all__ = ["ALT_LIMIT", "BACKGROUND", "DPI", "FAINT", "INK", "alt_text", "heatmap_png", "page_of", "pages", "size_of", "span"]
+
+WIDEST, NARROWEST, GUTTER, RIGHT, FOOT = 1080, 840, 84, 20, 136.0
+MOST = 14
+"""Tokens of a page: more of them could not be read on a phone."""
+MOST_ROWS = 34
+SLANT = 55  # degrees of the labels over narrow columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,85 +48,123 @@ class _Layout:
 
     first: int
     count: int
-    rows: int
+    depths: tuple[int, ...]
+    """That have a row, the lowest first; L is the last."""
     cell: float
     row: float
     head: float
-    foot: float
+    size: float
+    """Of the letters in the cells."""
     slanted: bool
     width: int
-    height: int
+    heading: Heading
+
+    @property
+    def height(self) -> int:
+        return round(self.heading.height + self.head + self.row * len(self.depths) + FOOT)
+
+    @property
+    def top(self) -> float:
+        """Upper edge of the cells."""
+        return FOOT + self.row * len(self.depths)
 
     def x(self, column: int) -> float:
         """Middle of a column."""
         return GUTTER + self.cell * (column + 0.5)
 
-    def y(self, depth: int) -> float:
-        """Middle of a row; depth 0 is the lowest."""
-        return self.foot + self.row * (depth + 0.5)
-
-    @property
-    def size(self) -> float:
-        """Font size of the cells, in pixels."""
-        return max(11.0, min(21.0, self.cell / 3.6))
+    def y(self, row: int) -> float:
+        """Middle of a row, from the bottom."""
+        return FOOT + self.row * (row + 0.5)
 
 
-def window(trace: Trace, max_tokens: int) -> tuple[int, int]:
-    """First token and number of tokens to show: all, or a window with the pivotal token in its first third."""
-    if trace.length <= max_tokens:
-        return 0, trace.length
-    pivot = pivotal(trace) or 0
-    first = min(max(0, pivot - max_tokens // 3), trace.length - max_tokens)
-    return first, max_tokens
+def pages(trace: Trace) -> int:
+    """How many pages the picture of this trace has; at least one."""
+    return max(1, math.ceil(trace.length / MOST))
 
 
-def _layout(trace: Trace, max_tokens: int) -> _Layout:
-    first, count = window(trace, max_tokens)
-    widest = max(150.0, min(228.0, (NARROWEST - GUTTER - RIGHT) / max(1, count)))
-    cell = min(widest, (WIDEST - GUTTER - RIGHT) / max(1, count))
-    rows = trace.depths + 1
-    row = max(11.0, min(30.0, 900 / rows))
-    labels = [_label(trace, t) for t in range(first, first + count)]
-    longest = max((columns(label) for label in labels), default=1)
-    slanted = cell < 76 and longest * LETTER * 20 > cell - 6
-    head = 100.0 + (longest * LETTER * 20 * 0.9 if slanted else 34)
-    width = round(max(NARROWEST, GUTTER + RIGHT + cell * count))
-    return _Layout(first, count, rows, cell, row, head, 108.0, slanted, width, round(head + row * rows + 108.0))
+def page_of(trace: Trace, t: int) -> int:
+    """The page, from 0, on which answer token ``t`` stands."""
+    return next((page for page in range(pages(trace)) if t < sum(span(trace, page))), 0)
 
 
-def size_of(trace: Trace, *, max_tokens: int = 40) -> tuple[int, int]:
+def span(trace: Trace, page: int | None = None) -> tuple[int, int]:
+    """First token and number of tokens of a page, from 0; without a page, of the one with the pivotal token.
+
+    Raises:
+        ValueError: there is no such page.
+    """
+    if page is None:
+        page = page_of(trace, pivotal(trace) or 0)
+    if not 0 <= page < pages(trace):
+        raise ValueError(f"there is no page {page}, the pages are 0 to {pages(trace) - 1}")
+    each, more = divmod(trace.length, pages(trace))
+    return page * each + min(page, more), each + (page < more)
+
+
+def size_of(trace: Trace, *, page: int | None = None, locale: str = ENGLISH) -> tuple[int, int]:
     """Width and height in pixels of the picture that `heatmap_png` draws."""
-    layout = _layout(trace, max_tokens)
+    layout = _layout(trace, page, words(locale))
     return layout.width, layout.height
 
 
-def heatmap_png(trace: Trace, *, max_tokens: int = 40) -> bytes:
-    """The picture as PNG. More tokens than ``max_tokens`` become a window around the pivotal one, and the picture says so."""
-    layout = _layout(trace, max_tokens)
-    figure = Figure(figsize=(layout.width / DPI, layout.height / DPI), dpi=DPI, facecolor=BACKGROUND)
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    axes.set_xlim(0, layout.width)
-    axes.set_ylim(0, layout.height)  # one unit is one pixel, from the lower left
-    _cells(axes, trace, layout)
-    _cell_texts(axes, trace, layout)
-    _marks(axes, trace, layout)
-    _frame(axes, trace, layout)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=BACKGROUND)
-    return buffer.getvalue()
+def heatmap_png(trace: Trace, *, colour: Colour = "probability", page: int | None = None, locale: str = ENGLISH) -> bytes:
+    """One page of the picture as PNG.
+
+    Args:
+        trace: any.
+        colour: what the cells are coloured by.
+        page: from 0; the one with the pivotal token for None.
+        locale: of the reader.
+
+    Raises:
+        ValueError: there is no such page or colour.
+    """
+    say = words(locale)
+    layout, shades = _layout(trace, page, say), shade(trace, colour)
+    canvas = Canvas(layout.width, layout.height)
+    layout.heading.draw(canvas)
+    _cells(canvas, layout, shades)
+    _cell_texts(canvas, trace, layout, shades)
+    _labels(canvas, trace, layout)
+    _depths(canvas, layout, say)
+    _legend(canvas, layout, shades, colour, say)
+    return canvas.png()
 
 
-def _text(axes: Axes, x: float, y: float, text: str, size: float, **style: Any) -> None:
-    """Text at a pixel; ``size`` in pixels. Math mode stays off, so that a token is drawn as it is."""
-    style = {"color": INK, "va": "center", "family": families()} | style
-    axes.text(x, y, drawable(text), fontsize=size * 72 / DPI, parse_math=False, **style)
+def _layout(trace: Trace, page: int | None, say: Words) -> _Layout:
+    first, count = span(trace, page)
+    cell = min(240.0, max(112.0, (NARROWEST - GUTTER - RIGHT) / max(1, count)), (WIDEST - GUTTER - RIGHT) / max(1, count))
+    depths = shown_depths(trace.depths)
+    row = min(31.0, 960 / len(depths))
+    longest = max((columns(_label(trace, t)) for t in range(first, first + count)), default=1)
+    slanted = longest * LETTER * SMALL > cell - 6
+    head = 18.0 + (longest * LETTER * SMALL * math.sin(math.radians(SLANT)) + 16 if slanted else SMALL + 6)
+    width = round(max(NARROWEST, GUTTER + RIGHT + cell * count))
+    size = max(18.0, min(24.0, cell / 3.4))
+    heading = _heading(trace, first, count, width, say)
+    return _Layout(first, count, depths, cell, row, head, size, slanted, width, heading)
+
+
+def shown_depths(layers: int) -> tuple[int, ...]:
+    """The depths that have a row, in even steps from L down to 0 or a little above it."""
+    return tuple(reversed(range(layers, -1, -math.ceil((layers + 1) / MOST_ROWS))))
+
+
+def _heading(trace: Trace, first: int, count: int, width: int, say: Words) -> Heading:
+    """The model and the lens; which tokens and layers of how many; what a word in a cell is."""
+    lens, model = str(trace.meta.get("lens") or "logit"), visible(str(trace.meta.get("name") or trace.meta.get("model") or ""))
+    which = say.either("token", "tokens", count=trace.length)
+    if count < trace.length:
+        which = say("tokens_of", first=first + 1, last=first + count, count=trace.length)
+    step = math.ceil((trace.depths + 1) / MOST_ROWS)
+    layers = say("layers", count=trace.depths) if step == 1 else say("layers_of", count=trace.depths, step=step)
+    told = say("cell_disposed" if lens == "jacobian" else "cell")
+    return Heading(width, " · ".join(part for part in (model, say.lens(lens)) if part), f"{which} · {layers}", told)
 
 
 def _label(trace: Trace, t: int) -> str:
     """The emitted token over its column."""
-    return _face(emitted_text(trace, t), limit=16)
+    return _face(emitted_text(trace, t), limit=14)
 
 
 def _face(text: str, *, limit: int = LONGEST_TOKEN) -> str:
@@ -131,127 +172,110 @@ def _face(text: str, *, limit: int = LONGEST_TOKEN) -> str:
     return "·" if text and not text.strip("\ufffd") else bare(text, limit=limit)
 
 
-def _cells(axes: Axes, trace: Trace, layout: _Layout) -> None:
-    shown = trace.emitted_prob[layout.first : layout.first + layout.count].T  # (L+1, count)
-    left, right = GUTTER, GUTTER + layout.cell * layout.count
-    axes.imshow(
-        shown,
-        cmap=COLOURS,
-        norm=NORM,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(left, right, layout.foot, layout.foot + layout.row * layout.rows),
-    )
-    axes.set_xlim(0, layout.width)
-    axes.set_ylim(0, layout.height)
-    if layout.cell > 20:
-        edges = [GUTTER + layout.cell * i for i in range(1, layout.count)]
-        axes.vlines(edges, layout.foot, layout.foot + layout.row * layout.rows, colors=BACKGROUND, linewidth=1.5)
+def _cells(canvas: Canvas, layout: _Layout, shades: Shade) -> None:
+    shown = shades.values[layout.first : layout.first + layout.count, list(layout.depths)].T  # (rows, count)
+    right = GUTTER + layout.cell * layout.count
+    if shown.size:
+        look: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+        extent = (GUTTER, right, FOOT, layout.top)
+        canvas.axes.imshow(shown, cmap=shades.colours, norm=shades.norm, extent=extent, **look)
+    canvas.frame()
+    edges = [GUTTER + layout.cell * i for i in range(1, layout.count)]
+    canvas.axes.vlines(edges, FOOT, layout.top, colors=BACKGROUND, linewidth=2.0)
 
 
-def _cell_texts(axes: Axes, trace: Trace, layout: _Layout) -> None:
-    """What was top-1 in each cell: clear where it changes on the way up, faint where it stays and in the lower half."""
-    step = max(1, -(-int(layout.size + 3) // int(layout.row)))
-    room = (layout.cell - 3) / (LETTER * layout.size)
+def _cell_texts(canvas: Canvas, trace: Trace, layout: _Layout, shades: Shade) -> None:
+    """What was top-1 in each cell: clear where it changes on the way up, fainter where it stays and in the lower half."""
+    room = (layout.cell - 4) / (LETTER * layout.size)
     for column in range(layout.count):
         t, below = layout.first + column, None
-        for depth in reversed(range(trace.depths, -1, -step)):
+        for row, depth in enumerate(layout.depths):
             text = fit(_face(text_at(trace, t, top_token(trace, t, depth))), room)
-            bright = float(NORM(trace.emitted_prob[t, depth])) > 0.62
-            x, y = layout.x(column), layout.y(depth)
-            alpha = 1.0 if depth == trace.depths or text != below else 0.55
-            alpha = min(alpha, 0.4 if 2 * depth < trace.depths else 1.0)
-            _text(axes, x, y, text, layout.size, color="#16171a" if bright else INK, ha="center", alpha=alpha)
+            ink = DARK if shades.bright(float(shades.values[t, depth])) else INK
+            alpha = 1.0 if depth == trace.depths or text != below else 0.6
+            alpha = min(alpha, 0.45 if 2 * depth < trace.depths else 1.0)
+            canvas.text(layout.x(column), layout.y(row), text, layout.size, color=ink, ha="center", alpha=alpha)
             below = text
 
 
-def _marks(axes: Axes, trace: Trace, layout: _Layout) -> None:
-    """Frames around the settled stretch of each column, and the pivotal token marked above."""
+def _labels(canvas: Canvas, trace: Trace, layout: _Layout) -> None:
+    """The emitted tokens above, the pivotal one marked, and frames around the settled stretch of each column."""
     pivot = pivotal(trace)
     for column in range(layout.count):
         t = layout.first + column
         # A slanted label may lean over its neighbours' columns, the last ones only up to the edge.
-        edge = (layout.width - layout.x(column) - 6) / math.cos(math.radians(SLANT)) if layout.slanted else layout.cell
-        label = fit(_label(trace, t), max(edge / (LETTER * 20), 4.0))
-        settle = settle_depth(trace, t)
-        if settle is not None or t == pivot:
-            _stretch(axes, layout, column, settle, chosen=t == pivot)
-        _text(
-            axes,
-            layout.x(column),
-            layout.foot + layout.row * layout.rows + 10,
-            label,
-            min(20.0, layout.cell * 0.8),
-            color=ACCENT if t == pivot else INK,
-            weight="bold" if t == pivot else "normal",
-            ha="left" if layout.slanted else "center",
-            va="bottom",
-            rotation=SLANT if layout.slanted else 0,
-            rotation_mode="anchor",
-        )
+        edge = (layout.width - layout.x(column) - 8) / math.cos(math.radians(SLANT)) if layout.slanted else layout.cell
+        settle, chosen = settle_depth(trace, t), t == pivot
+        if settle is not None or chosen:
+            _stretch(canvas, layout, column, settle, chosen=chosen)
+        style: dict[str, Any] = {"color": ACCENT, "weight": "bold"} if chosen else {}
+        style |= {"rotation": SLANT, "ha": "left"} if layout.slanted else {"ha": "center"}
+        label = fit(_label(trace, t), max(edge / ((BOLD if chosen else LETTER) * SMALL), 4.0))
+        canvas.text(layout.x(column), layout.top + 8, label, SMALL, va="bottom", rotation_mode="anchor", **style)
 
 
-def _stretch(axes: Axes, layout: _Layout, column: int, settle: int | None, *, chosen: bool) -> None:
+def _stretch(canvas: Canvas, layout: _Layout, column: int, settle: int | None, *, chosen: bool) -> None:
     """A frame from the settle depth up to the output; dashed, around the output alone, where another token was on top there."""
-    last = layout.rows - 1
-    bottom = last if settle is None else settle
+    last = len(layout.depths) - 1
+    bottom = last if settle is None else bisect.bisect_left(layout.depths, settle)
     corner = (GUTTER + layout.cell * column + 2, layout.y(bottom) - layout.row / 2 + 1)
     height = (last - bottom + 1) * layout.row - 2
     frame = Rectangle(corner, layout.cell - 4, height, fill=False, edgecolor=ACCENT if chosen else INK)
-    frame.set(linewidth=3.0 if chosen else 1.0, alpha=1.0 if chosen else 0.6, zorder=4 if chosen else 3)
+    frame.set(linewidth=3.6 if chosen else 1.2, alpha=1.0 if chosen else 0.65, zorder=4 if chosen else 3)
     frame.set_linestyle("solid" if settle is not None else (0, (1.5, 1)))
-    axes.add_patch(frame)
+    canvas.axes.add_patch(frame)
 
 
-def _frame(axes: Axes, trace: Trace, layout: _Layout) -> None:
-    """Title, depths on the left, and below what the colours and frames mean."""
-    model = str(trace.meta.get("name") or trace.meta.get("model") or "")
-    room = (layout.width - 48) / (BOLD * 26) - len(" · logit lens")
-    title = " · ".join(part for part in (fit(visible(model, limit=60), room), "logit lens") if part)
-    _text(axes, 24, layout.height - 30, title, 26, weight="bold")
-    last = layout.first + layout.count
-    which = f"tokens {layout.first + 1}–{last} of {trace.length}" if layout.count < trace.length else f"{trace.length} tokens"
-    _text(axes, 24, layout.height - 64, f"{which} · {trace.depths} layers · top token at each depth", 18, color=FAINT)
-    every = max(1, -(-26 // int(layout.row)))
-    for depth in range(trace.depths, -1, -every):
-        _text(axes, GUTTER - 10, layout.y(depth), str(depth), 17, color=FAINT, ha="right")
-    _text(axes, 18, layout.foot + layout.row * layout.rows / 2, AXIS, 17, color=FAINT, rotation=90, ha="center")
-    _legend(axes, layout)
+def _depths(canvas: Canvas, layout: _Layout, say: Words) -> None:
+    for row, depth in enumerate(layout.depths):
+        canvas.text(GUTTER - 10, layout.y(row), str(depth), 20, color=FAINT, ha="right")
+    middle = (FOOT + layout.top) / 2
+    canvas.text(20, middle, say("depth_axis"), SMALL, color=FAINT, rotation=90, ha="center")
 
 
-def _legend(axes: Axes, layout: _Layout) -> None:
-    left, width, y = GUTTER, 300, 66
-    axes.imshow(SCALE, cmap=COLOURS, aspect="auto", extent=(left, left + width, y, y + 18), vmin=0, vmax=1)
-    axes.set_xlim(0, layout.width)
-    axes.set_ylim(0, layout.height)
-    for share in (0.0, 0.05, 0.25, 0.5, 1.0):
-        _text(axes, left + width * float(NORM(share)), y - 13, f"{100 * share:.0f}%", 15, color=FAINT, ha="center")
-    _text(axes, left, 24, "probability of the emitted token", 17, color=FAINT, ha="left")
-    x = left + width + 50
-    axes.add_patch(Rectangle((x, y - 2), 30, 22, fill=False, edgecolor=INK, linewidth=1.2))
-    _text(axes, x + 42, y + 9, "settled: on top from here up", 17, color=FAINT)
-    axes.add_patch(Rectangle((x, 13), 30, 22, fill=False, edgecolor=ACCENT, linewidth=3))
-    _text(axes, x + 42, 24, "where the answer was decided", 17, color=FAINT)
+def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say: Words) -> None:
+    left, width, y = MARGIN, 320, 62
+    canvas.text(left, 110, say(f"legend_{colour}"), SMALL, color=INK)
+    low, high = float(shades.norm.vmin or 0.0), float(shades.norm.vmax or 1.0)
+    canvas.axes.imshow(
+        shades.scale(), cmap=shades.colours, norm=shades.norm, aspect="auto", extent=(left, left + width, y, y + 26)
+    )
+    canvas.frame()
+    for value, label in shades.ticks:
+        at = float(shades.norm(min(max(value, low), high)))
+        canvas.text(left + width * at, y - 20, label, 19, color=FAINT, ha=_side(at))
+    x = left + width + 44
+    frames = ((1.6, INK, 74.0, "legend_settled"), (3.6, ACCENT, 32.0, "legend_decided"))
+    for line, edge, at, key in frames:
+        canvas.box(x, at - 12, 34, 24, fill=False, edgecolor=edge, linewidth=line)
+        canvas.text(x + 46, at, say(key), SMALL, color=FAINT)
 
 
-def alt_text(trace: Trace, *, max_tokens: int = 40) -> str:
-    """The picture in words, for those who do not see it; at most 1,024 characters, every number from the trace."""
-    first, count = window(trace, max_tokens)
-    parts = [f"Heat map of {count} answer tokens by {trace.depths} layers, read through the logit lens."]
+def _side(share: float) -> str:
+    return "left" if share < 0.03 else "right" if share > 0.97 else "center"
+
+
+def alt_text(trace: Trace, *, colour: Colour = "probability", page: int | None = None, locale: str = ENGLISH) -> str:
+    """The picture in words, for those who do not see it; at most 1,024 characters, every number from the trace.
+
+    Raises:
+        ValueError: there is no such page.
+    """
+    say = words(locale)
+    first, count = span(trace, page)
+    lens = say.lens(str(trace.meta.get("lens") or "logit"))
+    parts = [say("alt_heatmap", tokens=say.either("token", "tokens", count=count), layers=trace.depths, lens=lens)]
     if count < trace.length:
-        parts.append(f"It shows tokens {first + 1} to {first + count} of {trace.length}, around the pivotal one.")
+        parts.append(say("alt_page", first=first + 1, last=first + count, count=trace.length))
     pivot = pivotal(trace)
     if pivot is not None:
-        parts.append(_alt_pivot(trace, pivot))
-    parts.append("Brighter is a higher probability of the token that was emitted; frames mark where it stays the likeliest.")
-    text = " ".join(parts)
-    return text if len(text) <= ALT_LIMIT else text[: ALT_LIMIT - 1] + "…"
+        parts.append(_alt_pivot(trace, pivot, say))
+    parts += [say(f"alt_{colour}"), say("alt_frames")]
+    return say.alt(parts)
 
 
-def _alt_pivot(trace: Trace, t: int) -> str:
+def _alt_pivot(trace: Trace, t: int, say: Words) -> str:
     settle = settle_depth(trace, t)
-    word, prob = named(emitted_text(trace, t)), 100 * float(trace.emitted_prob[t, -1])
-    where = "was not the likeliest at the last layer" if settle is None else f"stays the likeliest from depth {max(1, settle)}"
-    told = f"The answer was decided at token {t + 1}, {word}: it {where} and ends at {prob:.1f}%"
-    return f"{told}; the handover lies at depth {handover_depth(trace, t)}."
+    where = say("alt_unsettled") if settle is None else say("alt_settled", depth=max(1, settle))
+    word, share = say.named(emitted_text(trace, t)), percent(float(trace.emitted_prob[t, -1]))
+    return say("alt_pivot", at=t + 1, token=word, where=where, share=share, handover=handover_depth(trace, t))

@@ -20,6 +20,16 @@ _WORDED = {
     "\r\n": "a line break",
     "\n\n": "a blank line",
 }
+IN_CHINESE = {
+    "a splinter of a character": "半个字的碎片",
+    "a bare space": "空格",
+    "a hard space": "硬空格",
+    "a tab": "制表符",
+    "a line break": "换行",
+    "a blank line": "空行",
+    "white space": "空白",
+}
+"""What `in_words` says, in Chinese."""
 
 
 def visible(text: str, *, limit: int = LONGEST_TOKEN) -> str:

@@ -78,9 +78,9 @@ class VoiceService:
         self._memory.told(run.channel_id, run.id, phrases_of(lines))
         if self._writer == "model":
             lines = (await write(self._model.answer, trace, lines, language, request_id=run.id)).lines
-        picture = await asyncio.to_thread(heatmap_png, trace)
+        picture = await asyncio.to_thread(heatmap_png, trace, locale=language)
         sureness = sureness_line(trace, trace.findings.self_report, language)
-        return InnerVoice(run, trace, lines, picture, alt_text(trace), sureness, language)
+        return InnerVoice(run, trace, lines, picture, alt_text(trace, locale=language), sureness, language)
 
     async def read(self, run_id: str) -> tuple[Run, Trace]:
         """A run and its trace, without telling. Raises what `of` raises."""

@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bot.render.text import in_words, quoted
+from bot.render.text import IN_CHINESE, in_words, quoted
 
 _EN_SMALL = "no one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - reads as a row
 _ZH_SMALL = "零一两三四五六七八九十"
-_ZH_NAMES = {
-    "a splinter of a character": "半个字的碎片",
-    "a bare space": "空格",
-    "a hard space": "硬空格",
-    "a tab": "制表符",
-    "a line break": "换行",
-    "a blank line": "空行",
-    "white space": "空白",
-}
 
 
 def nth(n: int) -> str:
@@ -44,7 +35,7 @@ def capital(text: str) -> str:
 def named_zh(text: str) -> str:
     """How a Chinese sentence calls a token: in words where it is invisible, else quoted."""
     words = in_words(text)
-    return quoted(text) if words is None else _ZH_NAMES[words]
+    return quoted(text) if words is None else IN_CHINESE[words]
 
 
 def named_en(text: str) -> str:

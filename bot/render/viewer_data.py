@@ -28,10 +28,8 @@ _FIRST = ("name", "model", "revision", "architecture", "dtype", "device", "quant
 def pack(array: npt.ArrayLike) -> dict[str, str]:
     """An array of any shape, flattened: ``t`` names its type, ``b`` is its little-endian bytes in base64."""
     values = np.asarray(array)
-    if values.dtype.kind == "f":
-        kind = "f4"
-    else:
-        kind = "u2" if values.size == 0 or int(values.max()) < 65_536 else "u4"
+    small = values.size == 0 or values.max() < 65_536
+    kind = "f4" if values.dtype.kind == "f" else "u2" if small else "u4"
     raw = np.ascontiguousarray(values.astype(f"<{kind}")).tobytes()
     return {"t": kind, "b": base64.b64encode(raw).decode("ascii")}
 

@@ -92,10 +92,10 @@ function depthMarks(t) {
   }));
 }
 
-const LEAST = 1e-6; // foot of the logarithmic axis
+const LEAST = 1e-8; // foot of the logarithmic axis
 
 function probabilityLines(t, lines) {
-  const drawn = (p) => (p === null || (state.log && p <= LEAST) ? null : p);
+  const drawn = (p) => (p !== null && state.log ? Math.max(p, LEAST) : p);
   return lines.map(({ token, hue, role, watched }, i) => ({
     type: "line",
     name: `line ${i}`,
@@ -152,7 +152,7 @@ function drawTrack() {
   drawTrackWords(t, lines);
 }
 
-const tickPercent = (v) => `${Number((100 * v).toPrecision(3))}%`;
+const tickPercent = (v) => (v > 0 && v < 0.0001 ? percent(v).replace("1.0·", "") : `${Number((100 * v).toPrecision(3))}%`);
 
 function trackTip(t, d, lines) {
   const cell = state.lens.at(t, d);
@@ -181,7 +181,7 @@ function drawTrackWords(t, lines) {
   const keys = lines.map((line) => [line.hue, lineName(t, line), line.role === "watched"]);
   keys.push([natsHue(0), say("metric_entropy"), false], [natsHue(1), say("metric_kl"), true]);
   byId("track-key").replaceChildren(...keys.map(([hue, name, dashed]) => keyEntry(hue, name, dashed ? "dashed" : "solid")));
-  byId("track-note").textContent = say("track_note", { k: state.lens.k });
+  byId("track-note").textContent = [say("track_note", { k: state.lens.k }), state.log ? say("track_note_log") : ""].join(" ").trim();
   byId("track").setAttribute("aria-label", [byId("track-title").textContent, ...told.map((pair) => pair.join(": "))].join(". "));
   if (byId("table-details").open) drawTable();
 }

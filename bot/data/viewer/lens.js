@@ -67,16 +67,20 @@ class Lens {
 }
 
 const lenses = data.lenses.map((raw) => new Lens(raw));
-const greatest = (name) =>
-  lenses.reduce((most, lens) => lens[name].reduce((a, b) => (Number.isFinite(b) && b > a ? b : a), most), 1e-6);
+
+/** The greatest value of a reading at any depth but the input's, in any lens: all lenses share one scale. */
+function greatest(name) {
+  const values = lenses.flatMap((lens) => Array.from(lens[name]).filter((v, i) => i % (DEPTHS + 1) && Number.isFinite(v)));
+  return values.reduce((a, b) => Math.max(a, b), 1e-6);
+}
 
 const MOST = { entropy: greatest("entropy"), kl: greatest("kl"), rank: greatest("rank") };
 
 /** What a cell's colour may mean: its array, its place on the scale (1 is bright), and the legend's ticks. */
 const METRICS = {
   prob: { of: "emitted", share: (v) => Math.sqrt(v), ticks: [0, 0.05, 0.25, 0.5, 1], text: (p) => percent(p).replace(".0%", "%") },
-  entropy: { of: "entropy", share: (v) => 1 - v / MOST.entropy, ticks: spread(MOST.entropy, (x) => x), text: nats },
-  kl: { of: "kl", share: (v) => 1 - Math.sqrt(v / MOST.kl), ticks: spread(MOST.kl, (x) => x * x), text: nats },
+  entropy: { of: "entropy", share: (v) => 1 - v / MOST.entropy, ticks: spread(MOST.entropy, (x) => x), text: brief },
+  kl: { of: "kl", share: (v) => 1 - Math.sqrt(v / MOST.kl), ticks: spread(MOST.kl, (x) => x * x), text: brief },
   rank: {
     of: "rank",
     share: (v) => 1 - Math.log10(v + 1) / Math.log10(MOST.rank + 2),

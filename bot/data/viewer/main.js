@@ -23,9 +23,7 @@ function drawChoice(id, name, options, chosen, pick) {
   const labels = options.map(([value, text], i) =>
     el("label", {}, el("input", { type: "radio", name, value, checked: value === chosen, onchange: () => pick(i) }), el("span", {}, text)),
   );
-  const focused = byId(id).contains(document.activeElement);
   byId(id).replaceChildren(...labels);
-  if (focused) byId(id).querySelector("input:checked").focus();
 }
 
 function drawControls() {
@@ -33,8 +31,11 @@ function drawControls() {
   drawChoice("metrics", "metric", names.map((name) => [name, say(`metric_${name}`)]), state.metric, (i) => choose({ metric: names[i] }));
   const options = lenses.map((lens, i) => [String(i), lensName(lens)]);
   drawChoice("lenses", "lens", options, String(lenses.indexOf(state.lens)), (i) => choose({ lens: lenses[i] }));
+}
+
+function drawNote() {
   const note = ["jacobian", "tuned"].includes(state.lens.kind) ? say(`note_${state.lens.kind}`) : "";
-  Object.assign(byId("lens-note"), { textContent: note, hidden: note === "" });
+  Object.assign(byId("lens-note"), { textContent: note, hidden: note === "", className: state.lens.kind === "jacobian" ? "note warn" : "note" });
 }
 
 function drawTheme() {
@@ -85,7 +86,8 @@ function start() {
   Object.assign(state, { theme: theme(), locale });
   drawOn(["locale"], drawWords);
   drawOn(["theme", "locale"], drawTheme);
-  drawOn(["metric", "lens", "locale"], drawControls);
+  drawOn(["locale"], drawControls);
+  drawOn(["lens", "locale"], drawNote);
   if (LENGTH) {
     drawOn(["words", "lens", "t", "theme", "locale"], drawWatched);
     drawOn(["t", "lens", "theme", "locale"], drawAnswer);
@@ -94,6 +96,10 @@ function start() {
     drawOn(["t", "d", "lens", "theme", "locale"], drawCellPanel);
     layEvidence();
     drawOn(["t", "lens", "words", "theme", "locale", "log"], drawTrack);
+  }
+  if (!LENGTH) {
+    document.querySelectorAll("main > :not(:first-child, :last-child)").forEach((node) => (node.hidden = true));
+    drawOn(["locale"], () => byId("answer").replaceChildren(say("nothing_said")));
   }
   drawAll();
   layIfResized();

@@ -63,14 +63,15 @@ function drawCell(_params, api) {
   const [t, d] = [api.value(0), api.value(1)];
   const metric = METRICS[state.metric];
   const fill = colour(metric.share(state.lens[metric.of][state.lens.at(t, d)]));
-  const shape = { x: t * map.cell, y: rowTop(d), width: map.cell, height: map.row };
+  const apart = d === 0 ? 3 : 0; // the input's row stands apart: it is no reading of the answer
+  const shape = { x: t * map.cell, y: rowTop(d) + apart, width: map.cell, height: map.row - apart };
   const children = [{ type: "rect", shape: { ...shape, width: map.cell - 1 }, style: { fill } }];
   children.push({
     type: "text",
     style: {
       text: faceAt(t, state.lens.topToken(t, d)),
       x: shape.x + map.cell / 2,
-      y: shape.y + map.row / 2,
+      y: shape.y + shape.height / 2,
       width: map.cell - 6,
       overflow: "truncate",
       ellipsis: "…",
@@ -135,7 +136,10 @@ function paintMap() {
 function paintScale() {
   const metric = METRICS[state.metric];
   const stops = Array.from({ length: 25 }, (_, i) => colour(i / 24));
-  const ticks = metric.ticks.map((v) => el("span", { style: { left: `${100 * metric.share(v)}%` } }, metric.text(v)));
+  const ticks = metric.ticks.map((v) => {
+    const at = `${100 * metric.share(v)}%`; // a tick at the edge stays inside
+    return el("span", { style: { left: at, transform: `translateX(-${at})` } }, metric.text(v));
+  });
   byId("scale").replaceChildren(
     el("div", {}, metricTitle(state.metric)),
     el("div", { className: "scale-bar", style: { background: `linear-gradient(to right, ${stops.join(",")})` } }),

@@ -72,4 +72,7 @@ function nats(x) {
   return x !== 0 && Math.abs(x) < 0.005 ? (x < 0 ? ">−0.01" : "<0.01") : x.toFixed(2).replace("-", "−");
 }
 
+/** Nats on a scale, in two digits. */
+const brief = (x) => (x >= 10 ? String(Math.round(x)) : x === 0 ? "0" : x.toFixed(1));
+
 const whole = (x) => x.toLocaleString("en-US");

@@ -54,13 +54,13 @@ def whole_trace(words: tuple[str, ...] = WORDS, *, length: int = 7, depths: int 
         "seed": 0,
     }
     trace = make_trace(logits, answer, dict(enumerate(words)), k=k, meta=meta, prompt_ids=prompt)
-    ids = np.asarray(answer, dtype=np.int64)
+    ids, at = np.asarray(answer, dtype=np.int64), min(2, length - 1)
     return trace.with_findings(
         attribution=fake.attribution(final, ids, depths),
         attention=fake.attention(trace, [f" word{i}" if i else words[0] for i in prompt]),
         watched=fake.watched(logits, words[1:3], words),
         pull=fake.pull(final[0], "chat", words),
-        causal=fake.why(logits[2], 2, answer[2], ("block", "mlp"), 0, words),
+        causal=fake.why(logits[at], at, answer[at], ("block", "mlp"), 0, words),
         self_report=SelfReport(0.4, 0.9, 0.75, 8, 3),
         notes={"attention": f"no {words[0]}"},
     )

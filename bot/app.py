@@ -98,6 +98,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             self_report=config.lens.self_report,
         )
         beyond = BeyondService(runs=runs, model=model, asks=asks, voices=voices, history_turns=config.discord.history_turns)
+        dumps = DumpService(runs=runs, model=model, voices=voices, top_k=config.lens.top_k)
         app = App(config, model, asks, voices, beyond, CommandSyncStore(database), tasks)
         try:
             yield app

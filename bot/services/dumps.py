@@ -1,0 +1,268 @@
+"""Layer dumps of stored runs: what the second pass knows, as a file that is whole or not there. Knows no Discord and no torch.
+
+A lens dump is the trace that the inner voice was told from; states and attention are computed again from the stored token ids,
+which gives the same bits each time on one machine. Nothing is ever cut to fit: what is too large is refused, and the sentence
+says what may be chosen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, get_args
+
+from bot.errors import DumpChoiceError, DumpTooLargeError, ForwardPassError, NoInnerVoiceError
+from bot.render.export import Format, write
+from bot.render.export.size import Size, least_bytes, size_text
+from bot.services.voice import VoiceService
+from bot.storage.records import ANSWERED, Run, utc_now
+from bot.storage.runs import RunStore
+from models.dump import Chosen, LayerDump, What, choose_depths, choose_positions, lens_dump
+from models.trace import Trace
+from models.types import Answer, LensName, ModelInfo
+
+log = logging.getLogger(__name__)
+
+_MOST_PLACES = 100_000
+LENSES: tuple[LensName, ...] = get_args(LensName)
+
+
+class Model(Protocol):
+    """What a dump needs of the loaded model; `bot.model_host.ModelHost` has it."""
+
+    async def ready(self) -> ModelInfo: ...
+
+    async def dump(
+        self,
+        answer: Answer,
+        what: What,
+        *,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        k: int = 10,
+    ) -> LayerDump: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a dump shall hold. Positions are places in prompt + answer, from 0 (see `models.dump`); None is the usual ones."""
+
+    what: What = "lens"
+    form: Format = "json"
+    positions: tuple[int, ...] | None = None
+    depths: tuple[int, ...] | None = None
+    lens: LensName | None = None
+    """None: what the inner voice was read through."""
+    limit_bytes: int | None = None
+    locale: str = "en-US"
+    """Of the page alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands in a file."""
+
+    what: What
+    form: Format
+    positions: int
+    depths: int
+    lens: str
+    """"" where no lens has a part in it."""
+    size: int
+    sha256: str
+
+    @property
+    def note(self) -> str:
+        """One line for who gets the file."""
+        through = f" ({self.lens})" if self.lens else ""
+        of = "blocks" if self.what == "attention" else "depths"
+        return f"{self.what}{through}: {self.positions} positions × {self.depths} {of}, {self.form}, {size_text(self.size)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFile:
+    """A dump that fits the limit."""
+
+    name: str
+    data: bytes = field(repr=False)
+    written: Written
+
+    @property
+    def note(self) -> str:
+        """One line about it."""
+        return self.written.note
+
+
+class DumpService:
+    """Makes dumps of stored runs."""
+
+    def __init__(
+        self, *, runs: RunStore, model: Model, voices: VoiceService, top_k: int, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._runs = runs
+        self._model = model
+        self._voices = voices
+        self._top_k = top_k
+        self._now = now
+
+    async def of(
+        self,
+        run_id: str,
+        what: What,
+        form: Format,
+        *,
+        limit_bytes: int | None = None,
+        positions: Chosen = None,
+        depths: Chosen = None,
+        lens: LensName | None = None,
+        locale: str = "en-US",
+    ) -> DumpFile:
+        """The dump of a run, in memory; no file stays behind. See `Wish`.
+
+        Raises:
+            DumpTooLargeError: it would be larger than ``limit_bytes``; known before it is computed wherever that can be said.
+            DumpChoiceError, NoSuchTokenError, NoSuchDepthError: what was chosen does not go together, or is not there.
+            RunExpiredError, RunOfAnotherModelError, NoInnerVoiceError, ModelError.
+        """
+        wish = Wish(what, form, _tuple(positions), _tuple(depths), lens, limit_bytes, locale)
+        with tempfile.TemporaryDirectory(prefix="forward-pass-") as folder:
+            path = Path(folder) / file_name(what, form)
+            written = await self.write(run_id, wish, path)
+            return DumpFile(path.name, await asyncio.to_thread(path.read_bytes), written)
+
+    async def write(self, run_id: str, wish: Wish, path: Path) -> Written:
+        """The dump of a run as a file; a file that is too large is gone again. Raises what `of` raises, and OSError."""
+        if wish.form == "html" and (wish.what != "lens" or wish.depths is not None):
+            raise DumpChoiceError(
+                "A page shows what the lens reads at every depth.", hint="Choose lens and positions alone, or another format."
+            )
+        run = await self._runs.get(run_id)
+        dump, others = await (self._lens(run, wish) if wish.what == "lens" else self._states(run, wish))
+        written = await asyncio.to_thread(self._write, dump, wish, path, others)
+        log.info("run %s: dump %s as %s, %d bytes", run.id, wish.what, wish.form, written.size)
+        return written
+
+    async def _lens(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
+        _run, trace = await self._voices.read(run.id)
+        choose_positions("lens", wish.positions, len(trace.prompt_ids), trace.length)  # said before any more is computed
+        shown = trace if wish.lens in (None, trace.meta.get("lens")) else await self._through(run, wish.lens, trace)
+        others = await self._others(run, trace, shown, wish) if wish.form == "html" else []
+        return lens_dump(shown, positions=wish.positions, depths=wish.depths), others
+
+    async def _through(self, run: Run, lens: LensName | None, told: Trace) -> Trace:
+        """The same answer through another lens, with the evidence that does not hang on the lens."""
+        await self._voices.same_model(run)
+        dump = await self._model.dump(await self._runs.load_answer(run.id), "lens", lens=lens, k=self._top_k)
+        if dump.trace is None:  # cannot be: all depths were asked for
+            raise DumpChoiceError("That lens left depths out.")
+        return replace(dump.trace, findings=replace(told.findings, watched=None))
+
+    async def _others(self, run: Run, told: Trace, shown: Trace, wish: Wish) -> list[Trace]:
+        """The same answer through each other lens that there is, for the page to switch between."""
+        found = []
+        for lens in LENSES:
+            if lens == shown.meta.get("lens"):
+                continue
+            try:
+                trace = told if lens == told.meta.get("lens") else await self._through(run, lens, told)
+            except ForwardPassError as error:
+                log.debug("run %s: the page goes without the %s lens (%s)", run.id, lens, type(error).__name__)
+                continue
+            cut = lens_dump(trace, positions=wish.positions).trace
+            found += [cut] if cut is not None else []
+        return found
+
+    async def _states(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
+        if run.state not in ANSWERED:
+            raise NoInnerVoiceError("That question was never answered.", request_id=run.id)
+        await self._voices.same_model(run)
+        answer = await self._runs.load_answer(run.id)
+        if not answer.answer_ids:
+            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
+        self._estimate(await self._model.ready(), answer, wish)
+        dump = await self._model.dump(answer, wish.what, positions=wish.positions, depths=wish.depths)
+        return dump, []
+
+    def _estimate(self, info: ModelInfo, answer: Answer, wish: Wish) -> None:
+        """Refuse what cannot fit before it is computed."""
+        prompt, length = len(answer.prompt_ids), len(answer.answer_ids)
+        at = choose_positions(wish.what, wish.positions, prompt, length)
+        depths = choose_depths(wish.what, wish.depths, info.layers)
+        least = least_bytes(wish.what, wish.form, Size(tuple(at.tolist()), len(depths), prompt + length, info.width, info.heads))
+        if wish.limit_bytes is not None and least > wish.limit_bytes:
+            raise _too_large(wish, least, len(at), len(depths), estimated=True)
+
+    def _write(self, dump: LayerDump, wish: Wish, path: Path, others: list[Trace]) -> Written:
+        created = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            write(dump, wish.form, path, created=created, others=others, locale=wish.locale)
+            size, digest = _weighed(dump, wish, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        lens = str(dump.meta.get("lens", "logit")) if dump.what == "lens" else ""
+        return Written(dump.what, wish.form, len(dump.positions), len(dump.depths), lens, size, digest)
+
+
+def _weighed(dump: LayerDump, wish: Wish, path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file that may be as large as it is."""
+    size = path.stat().st_size
+    if wish.limit_bytes is not None and size > wish.limit_bytes:
+        raise _too_large(wish, size, len(dump.positions), len(dump.depths), estimated=False)
+    with path.open("rb") as file:
+        return size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_name(what: What, form: Format) -> str:
+    """What a dump is called."""
+    return f"forward-pass-{what}.{form}"
+
+
+def places(text: str) -> tuple[int, ...]:
+    """Numbers and ranges as a person writes them: ``3-7,9``.
+
+    Raises:
+        DumpChoiceError: it is not written so.
+    """
+    found: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        low, high = (int(n) if n.isascii() and n.isdecimal() and len(n) < 8 else -1 for n in (first, last if dash else first))
+        if low < 0 or high < low or high - low >= _MOST_PLACES:
+            raise DumpChoiceError(f"`{text[:40]}` is no choice.", hint="Write numbers and ranges, such as 3-7,9.")
+        found.update(range(low, high + 1))
+    return tuple(sorted(found))
+
+
+def _too_large(wish: Wish, size: int, positions: int, depths: int, *, estimated: bool) -> DumpTooLargeError:
+    """The sentence: how large, what may be sent, and what to choose."""
+    limit = wish.limit_bytes or 0
+    fitting, fewer = (count * limit * 19 // (size * 20) for count in (positions, depths))  # some room for the head
+    choices = [f"at most {fitting} of the {positions} positions"] if fitting else []
+    choices += [f"at most {fewer} of the {depths} depths"] if fewer else []
+    choices += [] if choices else ["far fewer positions and depths"]
+    if not wish.form.endswith((".gz", "npz")):
+        choices.append(
+            {"json": "json.gz, which is compressed", "csv": "csv.gz, which is compressed"}.get(
+                wish.form, "npz, which is compressed"
+            )
+        )
+    about = "at least " if estimated else ""
+    return DumpTooLargeError(
+        f"As {wish.form} this dump has {about}{size_text(size)}; {size_text(limit)} may be sent here.",
+        hint=f"Choose {', or '.join(choices)}.",
+        size=size,
+        limit=limit,
+        estimated=estimated,
+    )
+
+
+def _tuple(chosen: Chosen) -> tuple[int, ...] | None:
+    return None if chosen is None else tuple(chosen)

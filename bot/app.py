@@ -15,6 +15,7 @@ from bot.log import log_unexpected
 from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
 from bot.services.beyond import BeyondService
+from bot.services.dumps import DumpService
 from bot.services.line import WaitingLine
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
@@ -69,6 +70,7 @@ class App:
     beyond: BeyondService
     synced_commands: CommandSyncStore
     tasks: Tasks
+    dumps: DumpService
 
 
 @asynccontextmanager
@@ -99,7 +101,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         )
         beyond = BeyondService(runs=runs, model=model, asks=asks, voices=voices, history_turns=config.discord.history_turns)
         dumps = DumpService(runs=runs, model=model, voices=voices, top_k=config.lens.top_k)
-        app = App(config, model, asks, voices, beyond, CommandSyncStore(database), tasks)
+        app = App(config, model, asks, voices, beyond, CommandSyncStore(database), tasks, dumps)
         try:
             yield app
         finally:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import ForwardPassError, NoInnerVoiceError
+from bot.services import controls as bank
 from bot.services.ask import AskRequest
 from bot.ui import beyond as show
+from bot.ui.card_reply import CardReply, wait_for
+from bot.ui.compare import ComparisonCard
 from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, in_thread, lead, locale_of
 from bot.ui.views import run_row
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
 
-
-class _Silent:
-    """A deferred interaction shows by itself that the bot is thinking."""
-
-    def loading(self) -> None:
-        pass
-
-    def queued(self, position: int) -> None:
-        pass
-
-    def text(self, so_far: str) -> None:
-        pass
+Answers = Sequence[show.Card]
 
 
 class Beyond(commands.Cog):
@@ -42,7 +36,9 @@ class Beyond(commands.Cog):
         private = (
             action == "road" or not in_thread(interaction) or bool(interaction.message and interaction.message.flags.ephemeral)
         )
-        works = {"why": self._why, "road": self._crossing, "again": self._reconsider, "all": self._everything}
+        if action == "again":
+            return await wait_for(interaction, lambda reply: self._reconsider(interaction, reply, run_id), private=private)
+        works = {"why": self._why, "road": self._crossing, "all": self._everything}
         if (work := works.get(action)) is None:
             return  # another cog's button
         await lead(interaction, lambda: work(interaction, run_id), private=private)
@@ -51,7 +47,7 @@ class Beyond(commands.Cog):
     async def on_road_choice(self, interaction: Press, run_id: str, t: int, token: int) -> None:
         """A road was chosen from the select."""
         private = not in_thread(interaction) or await self._app.beyond.hidden(run_id)
-        await lead(interaction, lambda: self._fork(interaction, run_id, token, t), private=private)
+        await wait_for(interaction, lambda reply: self._fork(interaction, reply, run_id, token, t), private=private)
 
     @app_commands.command(name="why", description="Measure which of my blocks a word of my answer hangs on.")
     @app_commands.describe(answer=ANSWER_HELP, word="Which token of my answer, counted from 1; the pivotal one when empty.")
@@ -73,16 +69,16 @@ class Beyond(commands.Cog):
     async def fork(self, interaction: Press, word: str, answer: str | None = None) -> None:
         """``word`` is an id from the autocomplete, or the word itself."""
 
-        async def work() -> Cards:
+        async def work(reply: CardReply) -> Answers:
             run_id = (await find(interaction, answer)).id
             choices = (await self._app.beyond.crossing(run_id)).choices
             wanted = word.strip().casefold()
             found = next((c for c in choices if f"id:{c.id}" == wanted or c.text.strip().casefold() == wanted), None)
             if found is None:
                 raise NoInnerVoiceError("I did not consider that word there. Choose one of those that are offered.")
-            return await self._fork(interaction, run_id, found.id)
+            return await self._fork(interaction, reply, run_id, found.id)
 
-        await lead(interaction, work, private=False)
+        await wait_for(interaction, work, private=False)
 
     @fork.autocomplete("word")
     async def roads(self, interaction: Press, current: str) -> list[app_commands.Choice[str]]:
@@ -104,22 +100,45 @@ class Beyond(commands.Cog):
     async def reconsider(self, interaction: Press, answer: str | None = None) -> None:
         """Second thoughts."""
 
-        async def work() -> Cards:
-            return await self._reconsider(interaction, (await find(interaction, answer)).id)
+        async def work(reply: CardReply) -> Answers:
+            return await self._reconsider(interaction, reply, (await find(interaction, answer)).id)
 
-        await lead(interaction, work, private=False)
+        await wait_for(interaction, work, private=False)
 
-    @app_commands.command(name="compare", description="Two questions side by side, depth by depth.")
-    @app_commands.describe(a="For example: How many eyes does my foot have?", b="For example: How many eyes does a giraffe have?")
+    @app_commands.command(name="compare", description="Two questions side by side, held against matched controls.")
+    @app_commands.describe(
+        a="For example: How many eyes does my foot have?",
+        b="For example: How many eyes does a giraffe have?",
+        controls="Three to six plain questions of the same shape, with ; between them; those of my bank when empty.",
+    )
     @everywhere
-    async def compare(self, interaction: Press, a: app_commands.Range[str, 1, 1500], b: app_commands.Range[str, 1, 1500]) -> None:
-        """Both are asked now."""
+    async def compare(
+        self,
+        interaction: Press,
+        a: app_commands.Range[str, 1, 1500],
+        b: app_commands.Range[str, 1, 1500],
+        controls: app_commands.Range[str, 1, 4000] | None = None,
+    ) -> None:
+        """Both are asked now, and their controls."""
 
-        async def work() -> Cards:
-            found = await self._app.beyond.compare(_request(interaction, a), b, _Silent())
-            return [show.Card(show.comparison_text(found, locale_of(interaction)))]
+        async def work(reply: CardReply) -> Answers:
+            request = _request(interaction, a)
+            found = await self._app.comparer.compare(request, b, reply, controls=controls, progress=reply.progress)
+            return [ComparisonCard(found, locale_of(interaction))]
 
-        await lead(interaction, work, private=False)
+        await wait_for(interaction, work, private=False)
+
+    @compare.autocomplete("a")
+    async def tricks(self, interaction: Press, current: str) -> list[app_commands.Choice[str]]:
+        """Tricks of the bank that have controls."""
+        return _offered(await asyncio.to_thread(bank.tricks, locale_of(interaction), current))
+
+    @compare.autocomplete("b")
+    async def twins(self, interaction: Press, current: str) -> list[app_commands.Choice[str]]:
+        """The plain questions beside the first one, when the bank has it."""
+        trick = str(getattr(interaction.namespace, "a", None) or "")
+        found = await asyncio.to_thread(bank.twins, trick)
+        return _offered([plain for plain in found if current.casefold() in plain.casefold()])
 
     async def _why(self, interaction: Press, run_id: str, t: int | None = None) -> Cards:
         locale = locale_of(interaction)
@@ -131,22 +150,31 @@ class Beyond(commands.Cog):
             raise NoInnerVoiceError("I considered nothing else there.")
         return [show.CrossingCard(crossing, locale_of(interaction))]
 
-    async def _fork(self, interaction: Press, run_id: str, token: int, t: int | None = None) -> Cards:
+    async def _fork(self, interaction: Press, reply: CardReply, run_id: str, token: int, t: int | None = None) -> Answers:
         question = (await self._app.beyond.crossing(run_id, t=t)).run.question
-        fork = await self._app.beyond.fork(run_id, token, _request(interaction, question), _Silent(), t=t)
-        locale = locale_of(interaction)
-        return [show.Card(show.fork_text(fork, locale), run_row(fork.answered.run.id, "voice", locale=locale))]
+        fork = await self._app.beyond.fork(run_id, token, _request(interaction, question), reply, t=t)
+        return [_answer_card(show.fork_text(fork, locale_of(interaction)), fork.answered.run.id, locale_of(interaction))]
 
-    async def _reconsider(self, interaction: Press, run_id: str) -> Cards:
+    async def _reconsider(self, interaction: Press, reply: CardReply, run_id: str) -> Answers:
         run, _ = await self._app.voices.read(run_id)
-        thoughts = await self._app.beyond.reconsider(run_id, _request(interaction, run.question), _Silent())
+        thoughts = await self._app.beyond.reconsider(run_id, _request(interaction, run.question), reply)
         locale = locale_of(interaction)
-        return [show.Card(show.thoughts_text(thoughts, locale), run_row(thoughts.answered.run.id, "voice", locale=locale))]
+        return [_answer_card(show.thoughts_text(thoughts, locale), thoughts.answered.run.id, locale)]
 
     async def _everything(self, interaction: Press, run_id: str) -> Cards:
         locale = locale_of(interaction)
         lines = await self._app.voices.everything(run_id, locale=locale)
         return [show.Card(text) for text in show.everything_texts(lines, locale)]
+
+
+def _answer_card(text: str, run_id: str, locale: str) -> show.Card:
+    """A card that holds an answer, with the button of its inner voice."""
+    return show.Card(text, run_row(run_id, "voice", locale=locale), run_id=run_id)
+
+
+def _offered(questions: Sequence[str]) -> list[app_commands.Choice[str]]:
+    """As many as Discord shows, and none that is too long for it."""
+    return [app_commands.Choice(name=text, value=text) for text in questions if len(text) <= 100][:25]
 
 
 def _request(interaction: Press, question: str) -> AskRequest:

@@ -95,7 +95,8 @@ def says(text: str) -> bool:
 
 def face(text: str) -> str:
     """What two tokens must share to read the same."""
-    if not text.strip("\ufffd"):
+    inside = text.strip()[1:-1].split() if text.strip().startswith("⟨") and text.endswith("⟩") else ["?"]
+    if not text.strip("\ufffd") or all(len(byte) == 2 and byte[0] in "89ABCDEF" for byte in inside):
         return _SPLINTER
     if not text.strip():
         return _BLANKS.get(text, "(white)")

@@ -5,11 +5,14 @@ Markdown is not escaped here; what is shown in Discord passes `bot.ui`, what is 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LONGEST_TOKEN = 24
 _VISIBLE = {" ": "␣", "\n": "↵", "\r": "⇤", "\t": "⇥", "\u00a0": "⍽", "\u3000": "␣", "\ufffd": "�"}
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+_SPLINTERS = re.compile(r" ?⟨[89A-F][0-9A-F](?: [89A-F][0-9A-F])*⟩")
+"""How `models.tokens.piece` shows the bytes of a character that is not whole; none of them is below 80."""
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 _WORDED = {
     "": "a splinter of a character",
@@ -71,7 +74,7 @@ def quoted(text: str, *, limit: int = LONGEST_TOKEN) -> str:
 
 def in_words(text: str) -> str | None:
     """What to call a token that has no face of its own: a line break, a bare space, a splinter of a character."""
-    if text and not text.strip("\ufffd"):
+    if (text and not text.strip("\ufffd")) or _SPLINTERS.fullmatch(text):
         return _WORDED[""]
     if text in _WORDED:
         return _WORDED[text]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,7 +27,7 @@ from bot.storage.records import NewRun, Run, Source, State
 from bot.storage.runs import RunStore
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.trace import Trace
-from models.types import Answer, Job, ModelInfo, Sampling, Style
+from models.types import Answer, Job, LensName, ModelInfo, Sampling, Style
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,11 @@ class Model(Protocol):
         self, job: Job, *, on_text: Callable[[str], None] | None = None, cancelled: Callable[[], bool] | None = None
     ) -> Answer: ...
 
-    async def trace(self, answer: Answer, *, k: int = 10) -> Trace: ...
+    async def sample(self, job: Job) -> Answer:
+        """An answer that nobody waits for: everything else goes first."""
+        ...
+
+    async def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace: ...
 
     async def findings(
         self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()
@@ -180,15 +185,38 @@ class AskService:
         Raises:
             ForwardPassError: QueueError, ModelError, QuestionTooLongError.
         """
-        place = self._line.join(request.user_id, listener.queued)
-        try:
-            await self._line.wait(place)
+        async with self.in_line(request, listener) as answer:
+            found = await answer(job)
+        return await self.keep(request, found, parent=parent, question=question)
+
+    @asynccontextmanager
+    async def in_line(self, request: AskRequest, listener: Listener) -> AsyncIterator[Callable[[Job], Awaitable[Answer]]]:
+        """One place in the line for several answer passes, none of them stored. Between two of them, whoever waits goes first.
+
+        Raises:
+            ForwardPassError: as `aside`, from here or from what is yielded.
+        """
+        place, asked = self._line.join(request.user_id, listener.queued), False
+
+        async def answer(job: Job) -> Answer:
+            nonlocal asked
+            await (self._line.let_pass(place) if asked else self._line.wait(place))
+            asked = True
             if self._model.info is None:
                 listener.loading()
-            info = await self._model.ready()
-            answer = await self._model.answer(job, on_text=listener.text)
+            await self._model.ready()
+            return await self._model.answer(job, on_text=listener.text)
+
+        try:
+            yield answer
         finally:
             self._line.leave(place)
+
+    async def keep(
+        self, request: AskRequest, answer: Answer, *, parent: str | None = None, question: str | None = None
+    ) -> Answered:
+        """Store an answer pass of `in_line` as a run, so that it can be read and replied to."""
+        info = await self._model.ready()
         new = NewRun(
             source=request.source,
             guild_id=request.guild_id,
@@ -199,6 +227,7 @@ class AskService:
             locale=request.locale,
             style=answer.style,
             sampling=answer.sampling,
+            private=request.private,
         )
         run = await self._runs.create(new)
         await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)

@@ -215,4 +215,3 @@ def _token(trace: Trace, t: int | None) -> int:
     if not 0 <= at < trace.length:
         raise NoSuchTokenError(f"The answer has {trace.length} tokens; there is no token {at + 1}.")
     return at
-

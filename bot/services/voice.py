@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bot.errors import ForwardPassError, NoInnerVoiceError, RunOfAnotherModelError
 from bot.log import log_unexpected
 from bot.render.heatmap import alt_text, heatmap_png
+from bot.services.agreement import sampled_jobs, with_agreement
 from bot.services.ask import Model
 from bot.services.monologue import Line, phrases_of, tell, verify
 from bot.services.monologue.memory import PhraseMemory
@@ -18,12 +19,16 @@ from bot.services.monologue.written import write
 from bot.services.sureness import sureness_line
 from bot.storage.records import Run
 from bot.storage.runs import RunStore
+from models.findings import SelfReport
 from models.trace import Trace
-from models.types import Answer
+from models.types import Answer, Job
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 900.0
+"""Seconds after which samples that nothing but a busy model held back are given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,13 @@ class VoiceService:
         writer: Literal["told", "model"] = "told",
         evidence: bool = True,
         self_report: bool = True,
+        agreement: int = 0,
+        history_turns: int = 6,
     ) -> None:
+        self._agreement = agreement
+        self._history_turns = history_turns
+        self._asking_again = asyncio.Lock()
+        self._adding = asyncio.Lock()
         self._evidence = evidence
         self._self_report = self_report
         self._memory = PhraseMemory()
@@ -86,6 +97,47 @@ class VoiceService:
         """A run and its trace, without telling. Raises what `of` raises."""
         run = await self._runs.get(run_id)
         return run, await self._trace(run)
+
+    async def glance(self, answer: Answer) -> Trace:
+        """The second pass of an answer that is not stored, without further evidence. Raises ModelError."""
+        return await self._model.trace(answer, k=self._top_k)
+
+    async def add(self, run_id: str, **found: Any) -> Trace:
+        """Keep more findings, by the names of `Findings`, with a run's trace. Raises what `of` raises."""
+        async with self._adding:  # two looks at one run may end together: neither overwrites the other's
+            trace = (await self._trace(await self._runs.get(run_id))).with_findings(**found)
+            await self._runs.save_trace(run_id, trace)
+        return trace
+
+    async def ask_again(self, run_id: str, *, locale: str | None = None) -> str | None:
+        """Sample the question in the background as often as the config says, and keep how many samples mean the same.
+
+        The samples are the last that the model does, one after another, for one run at a time. Returns the line that says how
+        sure it was, with the agreement in it; None when the config wants none, or it took longer than `PATIENCE`.
+
+        Raises:
+            ForwardPassError: what `of` raises; RunExpiredError when the question was deleted meanwhile.
+        """
+        if not self._agreement:
+            return None
+        run = await self._runs.get(run_id)
+        report = (await self._trace(run)).findings.self_report or SelfReport(None, None)
+        if report.agreement is None:
+            await self.same_model(run)
+            answer = await self._runs.load_answer(run_id)
+            history = await self._runs.conversation(run.parent_run_id, self._history_turns) if run.parent_run_id else ()
+            job = Job(run.question.strip(), history, answer.style, answer.sampling)
+            try:
+                async with asyncio.timeout(PATIENCE), self._asking_again:
+                    samples = [await self._model.sample(again) for again in sampled_jobs(job, self._agreement)]
+            except TimeoutError:
+                log.info("run %s: no agreement, the model was busy", run_id)
+                return None
+            if any(sample.prompt_ids != answer.prompt_ids for sample in samples):
+                return None  # its conversation is not whole any more: that was another question
+            report = with_agreement(report, answer.text, [sample.text for sample in samples])
+        trace = await self.add(run_id, self_report=report)
+        return sureness_line(trace, report, locale or run.locale)
 
     async def everything(self, run_id: str, *, locale: str | None = None) -> tuple[Line, ...]:
         """The long form of the monologue, verified. Raises what `of` raises."""

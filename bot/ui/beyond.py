@@ -1,4 +1,4 @@
-"""How a causal check, a road not taken, second thoughts and a comparison read in Discord. Knows no model.
+"""How a causal check, a road not taken and second thoughts read in Discord. Knows no model.
 
 Token strings and answers can hold anything, so all of them are escaped.
 """
@@ -10,9 +10,9 @@ from typing import Any
 
 import discord
 
-from bot.render.text import quoted
-from bot.services.beyond import Comparison, Crossing, Fork, Reading, SecondThoughts, Why
-from bot.services.monologue import Line
+from bot.services.beyond import Crossing, Fork, SecondThoughts, Why
+from bot.services.compare import Reading
+from bot.services.monologue import Line, tongue_of
 from bot.ui.text import clip, escape
 from bot.ui.views import RoadSelect
 from bot.ui.voice_message import ACCENT
@@ -28,8 +28,18 @@ PICTURE = "why.png"
 class Card(discord.ui.LayoutView):
     """One container of text and what belongs under it, and a row for the answer that it shows."""
 
-    def __init__(self, text: str, row: discord.ui.ActionRow[Any] | None = None, *under: discord.ui.Item[Any]) -> None:
+    run_id: str | None = None
+    """The run whose answer it is: a reply to the card goes on from there."""
+
+    def __init__(
+        self,
+        text: str,
+        row: discord.ui.ActionRow[Any] | None = None,
+        *under: discord.ui.Item[Any],
+        run_id: str | None = None,
+    ) -> None:
         super().__init__(timeout=None)
+        self.run_id = run_id
         self.add_item(discord.ui.Container(discord.ui.TextDisplay(clip(text, 3900)), *under, accent_colour=ACCENT))
         if row is not None:
             self.add_item(row)
@@ -65,7 +75,7 @@ class CrossingCard(Card):
             for choice in crossing.choices[:MOST_ROADS]
         ]
         figures = {"final": crossing.final_prob, "sampled": crossing.sampled_prob}
-        offer = say("road_offer", at=crossing.t + 1, token=_token(crossing.emitted), **figures)
+        offer = say("road_offer", at=crossing.t + 1, token=_token(crossing.emitted, locale), **figures)
         row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
         row.add_item(RoadSelect(crossing.run.id, options, locale))
         super().__init__(f"{say('road_title')}\n{offer}", row)
@@ -73,7 +83,7 @@ class CrossingCard(Card):
 
 def road_label(choice: Considered, locale: str = ENGLISH) -> str:
     """A considered token and its final probability, for a select or an autocomplete."""
-    token, say = quoted(choice.text, limit=60), words(locale)
+    token, say = tongue_of(locale).named(choice.text), words(locale)
     if choice.final_prob is None:
         return say("road_no_share", token=token)
     return say("road_share", token=token, final=choice.final_prob)
@@ -91,7 +101,7 @@ def why_text(why: Why, locale: str = ENGLISH) -> str:
     told = "\n".join(f"{'- ' if index else ''}{escape(line.text)}" for index, line in enumerate(why.lines))
     counts = {"blocks": why.trace.depths, "flips": why.flips, "control": why.control_flips}
     small = say("why_print", at=why.check.t + 1, **counts)
-    return f"{say('why_title', token=_token(why.token))}\n{told or say('unproved')}\n\n{small}"
+    return f"{say('why_title', token=_token(why.token, locale))}\n{told or say('unproved')}\n\n{small}"
 
 
 def fork_text(fork: Fork, locale: str = ENGLISH) -> str:
@@ -101,11 +111,12 @@ def fork_text(fork: Fork, locale: str = ENGLISH) -> str:
     return "\n".join(
         [
             say("fork_title", at=crossing.t + 1),
-            say("fork_taken", token=_token(crossing.emitted)),
-            _said(fork.original, say),
+            say("fork_taken", token=_token(crossing.emitted, locale)),
+            said(fork.original, say),
             say("fork_probs", final=crossing.final_prob, sampled=crossing.sampled_prob),
-            say("fork_not_taken", token=_token(fork.token)),
-            _said(fork.answered.answer.text, say),
+            "",
+            say("fork_not_taken", token=_token(fork.token, locale)),
+            said(fork.answered.answer.text, say),
             say("fork_probs_not_kept" if fork.final_prob is None else "fork_probs", **figures),
         ]
     )
@@ -119,25 +130,14 @@ def thoughts_text(thoughts: SecondThoughts, locale: str = ENGLISH) -> str:
             say("thoughts_title"),
             say("thoughts_same") if at is None else say("thoughts_changed", at=at + 1),
             say("thoughts_first"),
-            _said(thoughts.first.answer_text or "", say),
-            _figures(thoughts.before, say),
+            said(thoughts.first.answer_text or "", say),
+            figures_line(thoughts.before, locale),
+            "",
             say("thoughts_now"),
-            _said(thoughts.answered.answer.text, say),
-            _figures(thoughts.after, say),
+            said(thoughts.answered.answer.text, say),
+            figures_line(thoughts.after, locale),
         ]
     )
-
-
-def comparison_text(found: Comparison, locale: str = ENGLISH) -> str:
-    """Both questions, their answers, and the figures depth by depth."""
-    say = words(locale)
-    parts = [say("compare_title")]
-    for answered, reading in ((found.a, found.reading_a), (found.b, found.reading_b)):
-        parts += [f"**{escape(clip(' '.join(answered.run.question.split()), 200))}**", _said(answered.answer.text, say)]
-        for depth, top, prob, entropy in () if reading is None else reading.quartiles:
-            parts.append(say("compare_row", depth=depth, token=_token(top), prob=prob, entropy=entropy))
-        parts.append(_figures(reading, say))
-    return "\n".join([*parts, say("compare_print")])
 
 
 def everything_texts(lines: tuple[Line, ...], locale: str = ENGLISH) -> list[str]:
@@ -153,17 +153,21 @@ def everything_texts(lines: tuple[Line, ...], locale: str = ENGLISH) -> list[str
     return [f"{say('everything_title')}\n{text}" for text in found or [say("unproved")]]
 
 
-def _figures(reading: Reading | None, say: Words) -> str:
+def figures_line(reading: Reading | None, locale: str) -> str:
+    """The figures of an answer at its pivotal token, in small print."""
+    say = words(locale)
     if reading is None:
         return say("figures_none")
     figures = {"final": reading.final_prob, "entropy": reading.entropy, "settle": reading.settle}
     key = "figures_unsettled" if reading.settle is None else "figures_settled"
-    return say(key, token=_token(reading.token), **figures)
+    return say(key, token=_token(reading.token, locale), **figures)
 
 
-def _token(text: str) -> str:
-    return escape(quoted(text))
+def _token(text: str, locale: str) -> str:
+    """A token in quotes, or in words where it has no face of its own."""
+    return escape(tongue_of(locale).named(text))
 
 
-def _said(text: str, say: Words) -> str:
+def said(text: str, say: Words) -> str:
+    """An answer as it may stand on a card."""
     return escape(clip(text.strip(), _ANSWER)) or say("nothing_said")

@@ -95,27 +95,46 @@ async def _existing(message: discord.Message) -> discord.Thread | None:
     return channel if isinstance(channel, discord.Thread) else None
 
 
-async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: bool) -> None:
-    """The monologue in a few messages, the heat map last, then the thread is collapsed again.
+async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: bool) -> discord.Message:
+    """The monologue in a few messages, the heat map last, then the thread is collapsed again. Returns the last message.
 
     Raises:
         TROUBLE: a message was not taken.
     """
     for index, text in enumerate(paragraphs(voice)):
         await _post(thread, TextPart(text, title=index == 0, locale=voice.locale))
-    await _post(thread, PicturePart(voice), voice)
+    last = await _post(thread, PicturePart(voice), voice)
     if archive:
-        try:
-            await persist(lambda: thread.edit(archived=True), "collapsing a thread")
-        except TROUBLE as error:
-            log.info("the thread stays open: %s", described(error))
+        await _collapse(thread)
+    return last
 
 
-async def _post(thread: discord.Thread, view: discord.ui.LayoutView, picture_of: InnerVoice | None = None) -> None:
+async def write_sureness(thread: discord.Thread, last: discord.Message, voice: InnerVoice, *, archive: bool) -> None:
+    """Write the last message of `write_voice` again, with what is known by now of how sure the answer was.
+
+    Raises:
+        TROUBLE: it was not taken; somebody may have deleted it.
+    """
+    if archive:  # messages of a collapsed thread cannot be edited
+        await persist(lambda: thread.edit(archived=False), "opening a thread again")
+    view = PicturePart(voice)
+    await persist(lambda: last.edit(view=view, attachments=[picture_file(voice)]), "writing how sure an answer was")
+    if archive:
+        await _collapse(thread)
+
+
+async def _collapse(thread: discord.Thread) -> None:
+    try:
+        await persist(lambda: thread.edit(archived=True), "collapsing a thread")
+    except TROUBLE as error:
+        log.info("the thread stays open: %s", described(error))
+
+
+async def _post(thread: discord.Thread, view: discord.ui.LayoutView, picture_of: InnerVoice | None = None) -> discord.Message:
     nonce = secrets.randbits(64)  # the same for each try: Discord posts it once
 
-    async def attempt() -> None:
+    async def attempt() -> discord.Message:
         files = [] if picture_of is None else [picture_file(picture_of)]  # a fresh one: a try uses it up
-        await thread.send(view=view, files=files, nonce=nonce)
+        return await thread.send(view=view, files=files, nonce=nonce)
 
-    await persist(attempt, "writing into a thread")
+    return await persist(attempt, "writing into a thread")

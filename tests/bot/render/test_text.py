@@ -28,6 +28,7 @@ def test_bare(text: str, shown: str) -> None:
     [
         (" ", "a bare space"), ("\n", "a line break"), ("\n\n", "a blank line"), ("   ", "white space"),
         ("\ufffd", "a splinter of a character"),
+        ("⟨E6⟩", "a splinter of a character"), (" ⟨F0 9F⟩", "a splinter of a character"), ("⟨49152⟩", "“⟨49152⟩”"),
         ("", "a splinter of a character"), (".", "“.”"), (" two", "“two”"), ("\u00a0", "a hard space"),
     ],
 )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Looks that wait in the line: a deferred interaction that shows its place and its progress, then the cards that came of it.
+
+Where the work outlasts the interaction's token, the bot goes on as itself: in the channel, or by DM what one person alone shall
+see. Knows no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import discord
+
+from bot.errors import ForwardPassError
+from bot.ui.beyond import Card
+from bot.ui.conversation import unexpected
+from bot.ui.pressing import Press
+from bot.ui.surfaces import TOKEN_LIFETIME
+from bot.ui.trouble import TROUBLE, described, persist
+from bot.ui.wording import words
+
+log = logging.getLogger(__name__)
+
+Work = Callable[["CardReply"], Awaitable[Sequence[Card]]]
+
+
+class CardReply:
+    """The reply to one interaction; a `Listener` of the line until its first card is there."""
+
+    def __init__(self, interaction: Press, *, private: bool) -> None:
+        app = interaction.client.app
+        self._interaction = interaction
+        self._private = private
+        self._say = words(app.config.discord.locale_for(interaction.locale))
+        self._interval = app.config.discord.edit_interval_seconds
+        self._message_id: int | None = None
+        self._latest = self._shown = ""
+        self._changed = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
+        self._filled = False
+        self._answering = False
+
+    async def defer(self) -> None:
+        """Show that the bot is thinking.
+
+        Raises:
+            TROUBLE: too late, or the same press a second time.
+        """
+        response = await self._interaction.response.defer(ephemeral=self._private, thinking=True)
+        self._message_id = None if response is None else response.message_id
+
+    def loading(self) -> None:
+        """The model is still being loaded."""
+        self._notice(self._say("wait_loading"))
+
+    def queued(self, position: int) -> None:
+        """``position`` 1 is next."""
+        self._answering = False
+        self._notice(self._say("wait_next") if position == 1 else self._say("wait_place", position=position))
+
+    def text(self, so_far: str) -> None:
+        """The answer grows; it is shown when it is whole."""
+        if self._latest and so_far.strip() and not self._answering:
+            self._answering = True
+            self._notice(self._say("wait_answering"))
+
+    def progress(self, done: int, total: int) -> None:
+        """So many of so many questions are answered."""
+        self._answering = True
+        self._notice(self._say("wait_progress", done=done, total=total))
+
+    async def show(self, card: Card) -> discord.Message | None:
+        """The first card takes the place of the notice, further ones follow.
+
+        Raises:
+            TROUBLE: Discord did not take it.
+        """
+        await self._stop()
+        first, self._filled = not self._filled, True
+        if self._expired():
+            return await self._speak(card, first)
+        if first:
+            edit = self._interaction.edit_original_response
+            return await persist(lambda: edit(view=card, attachments=card.files()), "showing a card")
+        return await self._interaction.followup.send(view=card, files=card.files(), ephemeral=self._private, wait=True)
+
+    async def fail(self, error: Exception) -> None:
+        """Say what went wrong, for the presser alone where that can be."""
+        await self._stop()
+        text = _sentence(error)
+        try:
+            if self._expired():
+                await self._interaction.user.send(text)
+            elif self._shown and not self._filled:  # a notice stands there, and a card cannot become plain text
+                await self._interaction.edit_original_response(view=Card(text), attachments=[])
+            else:
+                await self._interaction.followup.send(text, ephemeral=True)
+        except TROUBLE as error:
+            log.info("a presser could not be told: %s", described(error))
+
+    async def _speak(self, card: Card, first: bool) -> discord.Message | None:
+        """As the bot itself: where the notice stands, else below; by DM what is private, and where it may not speak."""
+        if self._private:
+            return await self._interaction.user.send(view=card, files=card.files())
+        channel, partial = self._channel(), None
+        if first and self._message_id is not None:
+            partial = channel.get_partial_message(self._message_id)
+        try:
+            if partial is not None:
+                with contextlib.suppress(discord.NotFound):  # somebody deleted it
+                    return await persist(lambda: partial.edit(view=card, attachments=card.files()), "showing a card")
+            return await channel.send(view=card, files=card.files())
+        except discord.Forbidden:
+            return await self._interaction.user.send(view=card, files=card.files())
+
+    def _channel(self) -> discord.PartialMessageable:
+        client, guild_id = self._interaction.client, self._interaction.guild_id
+        return client.get_partial_messageable(self._interaction.channel_id or 0, guild_id=guild_id)
+
+    def _expired(self) -> bool:
+        return discord.utils.utcnow() - self._interaction.created_at > TOKEN_LIFETIME
+
+    def _notice(self, text: str) -> None:
+        self._latest = text
+        self._changed.set()
+        if self._pump is None and not self._filled:
+            self._pump = asyncio.create_task(self._run(), name="show a place in the line")
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            async with self._writing:
+                await self._write()
+            await asyncio.sleep(self._interval)
+
+    async def _write(self) -> None:
+        text = self._latest
+        if text == self._shown or self._expired():
+            return
+        try:
+            await self._interaction.edit_original_response(view=Card(text))
+            self._shown = text
+        except TROUBLE as error:  # the card comes in any case
+            log.info("a notice was not taken: %s", described(error))
+
+    async def _stop(self) -> None:
+        if self._pump is None:
+            return
+        pump, self._pump = self._pump, None
+        async with self._writing:  # a request under way is let through: it might be carried out after the card
+            pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+
+
+async def wait_for(interaction: Press, work: Work, *, private: bool) -> None:
+    """Defer at once, then work in the background; every path ends in something that the presser sees."""
+    reply = CardReply(interaction, private=private)
+    try:
+        if isinstance(interaction.channel, discord.Thread) and interaction.channel.archived and not private:
+            await interaction.channel.edit(archived=False)
+        await reply.defer()
+    except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
+        log.info("a press was not answered: %s", described(error))
+        return
+    interaction.client.app.tasks.spawn(_lead(interaction, reply, work, private), f"wait {interaction.id}")
+
+
+async def _lead(interaction: Press, reply: CardReply, work: Work, private: bool) -> None:
+    app = interaction.client.app
+    try:
+        for card in await work(reply):
+            message = await reply.show(card)
+            if message is not None and card.run_id is not None:
+                await _attach(app, card.run_id, message.id)
+    except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
+        await reply.fail(error)
+    if not private and isinstance(interaction.channel, discord.Thread) and app.config.threads.auto_archive:
+        with contextlib.suppress(*TROUBLE):
+            await interaction.channel.edit(archived=True)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ForwardPassError):
+        return f"⚠️ {error.for_user()}"
+    if isinstance(error, TROUBLE):
+        log.info("what was asked for was not taken: %s", described(error))
+        return f"⚠️ Discord did not take my answer ({described(error)}). Try again in a moment."
+    return unexpected(error)
+
+
+async def _attach(app: Any, run_id: str, message_id: int) -> None:
+    """A reply to the message goes on from that answer."""
+    try:
+        await app.asks.shown(run_id, [message_id])
+    except ForwardPassError as error:
+        log.info("run %s: nobody will find it by its message (%s)", run_id, type(error).__name__)

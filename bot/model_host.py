@@ -62,8 +62,8 @@ class ModelHost:
     async def sample(self, job: Job) -> Answer:
         return await self._ready_scheduler().sample(job)
 
-    async def trace(self, answer: Answer, *, k: int = 10) -> Trace:
-        return await self._ready_scheduler().trace(answer, k=k)
+    async def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
+        return await self._ready_scheduler().trace(answer, k=k, lens=lens)
 
     async def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
         return await self._probe(lambda prober: prober.findings(answer, trace, question=question, watch=watch))

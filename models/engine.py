@@ -23,7 +23,7 @@ from models.dump import Chosen, LayerDump, What, lens_dump
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.held import HeldStates
-from models.lenses import store
+from models.lenses.shelf import Shelf
 from models.loading import Loaded, Source, open_model
 from models.memory import chunk_bytes, memory_errors
 from models.probes.prober import Probes
@@ -31,7 +31,7 @@ from models.prompts import Prompt
 from models.roads import check_road
 from models.tokens import special_ids, stop_ids
 from models.trace import Trace
-from models.types import Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
+from models.types import LENSES, Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
 
 _SEED_BITS = 53  # exact in JSON
 _LEAST_CHUNK = 1 << 20
@@ -52,7 +52,8 @@ def load(
     Args:
         config: which model, and where to put it.
         prompt: default style and system prompt.
-        kind: the lens; a learned one is read from its file.
+        kind: the lens; a learned one is read from its file. Nothing is told through the Jacobian lens: `Engine.trace` without a
+            name reads the logit lens then.
         lens_file: where it lies; `models.lenses.store.default_file` when None.
         on_stage: gets a few words before each step.
 
@@ -65,9 +66,9 @@ def load(
     """
     started = time.perf_counter()
     loaded = open_model(config, on_stage or (lambda _stage: None))
-    learned = None if kind == "logit" else store.load(lens_file or store.default_file(config, kind), loaded.model)
-    engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0, learned=learned)
-    engine.lens_file = lens_file
+    lenses = Shelf(loaded.model, config, revision=loaded.revision, kind=kind, file=lens_file)
+    lenses.get(kind)  # what is wrong with it is said now
+    engine = TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0, lenses=lenses)
     engine.pack()
     engine.loaded_in(time.perf_counter() - started)
     return engine
@@ -78,7 +79,9 @@ def from_model(
 ) -> TorchEngine:
     """An engine around a model and tokenizer that the caller already holds, in a notebook or a test."""
     loaded = Loaded(model, tokenizer, Source(name, name), None)
-    return TorchEngine(loaded, ModelConfig(id=name), prompt or PromptConfig(), load_seconds=0.0, learned=learned)
+    config = ModelConfig(id=name)
+    lenses = Shelf(model, config, own=learned)
+    return TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0, lenses=lenses)
 
 
 class TorchEngine:
@@ -91,7 +94,7 @@ class TorchEngine:
         prompt: PromptConfig,
         *,
         load_seconds: float,
-        learned: lens.Lens | None = None,
+        lenses: Shelf | None = None,
     ) -> None:
         self.model = loaded.model
         self.tokenizer = loaded.tokenizer
@@ -105,10 +108,7 @@ class TorchEngine:
         self._lean: lean.LeanStep | None = None
         self._decoder = Decoder(self.model, self._parts)
         self._held = HeldStates()
-        self._lens = learned
-        self._config = config
-        self.lens_file: Path | None = None
-        """Where a learned lens lies; `store.default_file` when None."""
+        self._lenses = lenses or Shelf(self.model, config, revision=loaded.revision)
 
     @property
     def info(self) -> ModelInfo:
@@ -155,21 +155,23 @@ class TorchEngine:
     def step(self) -> list[tuple[Course, Answer | BaseException]]:
         return [(course, self._result(course)) for course in self._decoder.step()]
 
-    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+    def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
         if self._info.inner_voice is not None:
             raise UnsupportedArchitectureError(self._info.inner_voice)
-        return self._read([answer], k, self._lens)[0]
+        return self._read([answer], k, self._lenses.get(lens))[0]
 
-    def traces(self, answers: Sequence[Answer], *, k: int = 10) -> list[Trace | BaseException]:
+    def traces(self, answers: Sequence[Answer], *, k: int = 10, lens: LensName | None = None) -> list[Trace | BaseException]:
         if len(answers) > 1 and self._info.inner_voice is None:
             try:
-                return [*self._read(answers, k, self._lens)]
+                return [*self._read(answers, k, self._lenses.get(lens))]
             except ForwardPassError:  # one of them fails: each alone, so that the others do not
                 pass
-        return [self._trace_or_error(answer, k) for answer in answers]
+        return [self._trace_or_error(answer, k, lens) for answer in answers]
 
     def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
-        return self._probes.findings(answer, trace, question=question, watch=watch)
+        name = trace.meta.get("lens")
+        through = self._lenses.get(name if name in LENSES else None) if watch else None
+        return self._probes.findings(answer, trace, question=question, watch=watch, lens=through)
 
     def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
         return self._probes.why(answer, t, parts=parts, seed=seed)
@@ -190,14 +192,13 @@ class TorchEngine:
         if self._parts is None:
             raise UnsupportedArchitectureError(self._info.inner_voice or "The lens cannot read this model.")
         if what == "lens":
-            read = self._read([answer], k, store.another(self._lens, lens, self.lens_file, self._config, self.model))
-            return lens_dump(read[0], positions=positions, depths=depths)
+            return lens_dump(self._read([answer], k, self._lenses.get(lens))[0], positions=positions, depths=depths)
         meta = self._meta(answer)
         return dumping.dump(self.model, self._parts, self.tokenizer, answer, what, meta=meta, positions=positions, depths=depths)
 
     @property
     def _probes(self) -> Probes:
-        return Probes(self.model, self.tokenizer, self._parts, lens=self._lens, memory_limit=self._memory_limit)
+        return Probes(self.model, self.tokenizer, self._parts, memory_limit=self._memory_limit)
 
     def forget(self) -> None:
         """Let go of what the answer passes left for the second passes; those compute it again."""
@@ -248,9 +249,9 @@ class TorchEngine:
             seconds=decoded.seconds,
         )
 
-    def _trace_or_error(self, answer: Answer, k: int) -> Trace | BaseException:
+    def _trace_or_error(self, answer: Answer, k: int, lens: LensName | None) -> Trace | BaseException:
         try:
-            return self.trace(answer, k=k)
+            return self.trace(answer, k=k, lens=lens)
         except Exception as error:  # noqa: BLE001  it belongs to who awaits this trace
             return error
 

@@ -48,6 +48,7 @@ class FakeEngine:
         trace_error: raised by every `trace`.
         inner_voice: the reason why this model has none, as `ModelInfo.inner_voice`.
         gate: `answer` waits before its first token until this is set (or the answer is cancelled).
+        lenses: that it has, the logit lens first.
     """
 
     def __init__(
@@ -61,12 +62,13 @@ class FakeEngine:
         trace_error: BaseException | None = None,
         inner_voice: str | None = None,
         gate: threading.Event | None = None,
+        lenses: Sequence[LensName] = ("logit",),
     ) -> None:
         self._script = {_key(question): answer for question, answer in (script or {}).items()}
         self._roads = {_key(word): rest for word, rest in (roads or {}).items()}
         self._delay = delay
         self._layers = layers
-        self.gate = gate
+        self.gate, self._lenses = gate, lenses
         self._inner_voice = inner_voice
         self.answer_error = answer_error
         self.trace_error = trace_error
@@ -122,18 +124,18 @@ class FakeEngine:
                 on_text("".join(said[:count]))
         return self._finish(job, ids, "".join(said), time.perf_counter() - started)
 
-    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+    def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
         started = time.perf_counter()
         if self.trace_error is not None:
             raise self.trace_error
+        name = fake_dumps.through(lens, self._lenses)
         prompt, emitted = np.asarray(answer.prompt_ids, dtype=np.int64), np.asarray(answer.answer_ids, dtype=np.int64)
-        row = _read(self._logits(emitted, _leaders(answer)), emitted, min(k, len(self._words)))
-        special = emitted == _END
+        row = _read(fake_dumps.bent(self._logits(emitted, _leaders(answer)), name), emitted, min(k, len(self._words)))
         return Trace(
             prompt_ids=prompt,
             answer_ids=emitted,
             tokens=tuple("" if i == _END else self._words[i] for i in emitted),
-            special=special,
+            special=emitted == _END,
             top_ids=row.top_ids,
             top_probs=row.top_probs,
             emitted_prob=row.emitted_prob,
@@ -142,7 +144,7 @@ class FakeEngine:
             kl_to_final=row.kl_to_final,
             sampled_prob=np.asarray(answer.sampled_prob, dtype=np.float32),
             pieces={int(i): self._words[i] for i in np.union1d(row.top_ids, emitted)},
-            meta=self._meta(answer, time.perf_counter() - started),
+            meta=self._meta(answer, time.perf_counter() - started) | {"lens": name},
         )
 
     def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
@@ -177,7 +179,7 @@ class FakeEngine:
     ) -> LayerDump:
         self._refuse()
         if what == "lens":
-            return lens_dump(fake_dumps.through(self.trace(answer, k=k), lens), positions=positions, depths=depths)
+            return lens_dump(self.trace(answer, k=k, lens=lens), positions=positions, depths=depths)
         words = dict(enumerate(self._words))
         return fake_dumps.dump(answer, what, self._layers, words, self._meta(answer, 0.0), positions=positions, depths=depths)
 

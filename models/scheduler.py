@@ -143,16 +143,18 @@ class Scheduler:
         """Whether anything better than a sample waits or runs. Asked in the device thread; a moment's error does no harm."""
         return any(work.rank[0] < Priority.SAMPLE for work in (*self._heap[:1], *self._running))
 
-    async def trace(self, answer: Answer, *, k: int = 10, for_dump: bool = False) -> Trace:
+    async def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None, for_dump: bool = False) -> Trace:
         """The second pass, as `Engine.trace`. Once running it is not interrupted.
 
         Args:
             answer: of this engine's model.
             k: candidates to keep.
+            lens: what it is read through; the engine's own lens when None.
             for_dump: it may wait behind those that somebody wants to read now.
         """
         rank = self._rank(Priority.DUMP if for_dump else Priority.TRACE)
-        return await self._await(TraceWork(rank, self.engine, answer, k))
+        options = {"k": k} if lens is None else {"k": k, "lens": lens}
+        return await self._await(TraceWork(rank, self.engine, answer, options))
 
     async def dump(
         self,
@@ -277,7 +279,9 @@ class Scheduler:
         """``work``, and the second passes that can run with it."""
         if not isinstance(work, TraceWork) or not isinstance(self._engine, BatchEngine):
             return [work]
-        others = [w for w in sorted(self._heap) if isinstance(w, TraceWork) and (w.k, w.rank[0]) == (work.k, work.rank[0])]
+        others = [
+            w for w in sorted(self._heap) if isinstance(w, TraceWork) and (w.options, w.rank[0]) == (work.options, work.rank[0])
+        ]
         for other in others[: _TOGETHER - 1]:
             self._take_out(other)
         return [work, *others[: _TOGETHER - 1]]
@@ -292,7 +296,7 @@ class Scheduler:
             return
         traces: list[TraceWork] = [work for work in works if isinstance(work, TraceWork)]
         try:
-            results = self.engine.traces([work.answer for work in traces], k=traces[0].k)  # type: ignore[attr-defined]
+            results = self.engine.traces([work.answer for work in traces], **traces[0].options)  # type: ignore[attr-defined]
         except BaseException as error:  # noqa: BLE001  it belongs to the awaiters
             results = [error] * len(traces)
         for work, result in zip(traces, results, strict=True):

@@ -22,6 +22,7 @@ Finish = Literal["stop", "length", "cancelled"]
 Quantization = Literal["none", "bnb-int8", "bnb-int4"]
 LearnedLens = Literal["tuned", "jacobian"]
 LensName = Literal["logit", "tuned", "jacobian"]
+LENSES: tuple[LensName, ...] = ("logit", "tuned", "jacobian")
 
 DEFAULT_MODEL = "default"
 
@@ -189,11 +190,17 @@ class Engine(Protocol):
         """
         ...
 
-    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+    def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
         """The second pass over an answer of this model.
+
+        Args:
+            answer: to read.
+            k: candidates to keep.
+            lens: what the depths are read through; None is the engine's own, which is never the Jacobian lens.
 
         Raises:
             UnsupportedArchitectureError, TraceMismatchError, OutOfMemoryError.
+            LensError: the lens has not been trained, or cannot be used with this model.
         """
         ...
 
@@ -217,7 +224,7 @@ class BatchEngine(Engine, Protocol):
         """One token for every answer under way; returns those that ended, by their token of `begin`, with what came of them."""
         ...
 
-    def traces(self, answers: Sequence[Answer], *, k: int = 10) -> Sequence[Trace | BaseException]:
+    def traces(self, answers: Sequence[Answer], *, k: int = 10, lens: LensName | None = None) -> Sequence[Trace | BaseException]:
         """The second passes of several answers at once, or why one could not be."""
         ...
 
@@ -229,7 +236,8 @@ class Prober(Protocol):
     def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
         """What one more look gives: attribution, attention, template pull (with a ``question``) and watched words.
 
-        What cannot be looked at with this model is None, and `Findings.notes` says why.
+        Words are followed through the lens of the trace. What cannot be looked at with this model is None, and `Findings.notes`
+        says why.
 
         Raises:
             UnsupportedArchitectureError, OutOfMemoryError.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
@@ -79,12 +79,12 @@ class AnswerWork(Work[Answer]):
 
 
 class TraceWork(Work[Trace]):
-    """A second pass, which a `BatchEngine` runs together with others of the same ``k``."""
+    """A second pass, which a `BatchEngine` runs together with others of the same ``options``."""
 
-    def __init__(self, rank: tuple[int, int], engine: Engine, answer: Answer, k: int) -> None:
-        super().__init__(rank, lambda _stop: engine.trace(answer, k=k))
+    def __init__(self, rank: tuple[int, int], engine: Engine, answer: Answer, options: Mapping[str, Any]) -> None:
+        super().__init__(rank, lambda _stop: engine.trace(answer, **options))
         self.answer = answer
-        self.k = k
+        self.options = options
 
 
 class LatestText:

@@ -1,4 +1,4 @@
-"""``forwardpass lens …``: training the tuned lens of a model, and what a lens file is. Knows no tensors."""
+"""``forwardpass lens …``: training a learned lens of a model, and what a lens file is. Knows no tensors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from bot import log as logs
 from bot.config import Config
 from bot.errors import LensTrainingError
+from models.types import LearnedLens
 
 if TYPE_CHECKING:
     from models.lenses.affine import Card
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 class Wishes:
     """What the options say."""
 
+    kind: LearnedLens
     text: Path | None
-    tokens: int
+    tokens: int | None
     steps: int
     seed: int
     output: Path | None
@@ -43,10 +45,13 @@ def train(config: Config, wishes: Wishes) -> None:
     from models.lenses import store, training
     from models.lenses.tuned import Recipe
 
-    path = wishes.output or config.lens.path or store.default_file(config.model, "tuned")
+    path = wishes.output or (config.lens.path if config.lens.kind == wishes.kind else None)
+    path = path or store.default_file(config.model, wishes.kind)
     recipe = Recipe(steps=wishes.steps, seed=wishes.seed)
     source = training.SELF_WRITTEN if wishes.text is None else wishes.text.name
-    wanted = training.Wishes(tokens=wishes.tokens, recipe=recipe, words=words, source=source, resume=wishes.resume)
+    wanted = training.Wishes(
+        kind=wishes.kind, tokens=wishes.tokens, recipe=recipe, words=words, source=source, resume=wishes.resume
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
@@ -58,7 +63,9 @@ def train(config: Config, wishes: Wishes) -> None:
 
         made = training.train(config.model, wanted, path, prompt=config.prompt, on_done=show)
     _show(made.card)
-    Console(stderr=True).print(Text(f"✓ The lens is ready in {path}; set `lens.kind: tuned` to read through it."), soft_wrap=True)
+    Console(stderr=True).print(
+        Text(f"✓ The lens is ready in {path}; set `lens.kind: {wishes.kind}` to read through it."), soft_wrap=True
+    )
 
 
 def info(path: Path, *, as_json: bool = False) -> None:
@@ -88,12 +95,27 @@ def _read(path: Path | None) -> str | None:
 def _show(card: Card) -> None:
     console = Console(highlight=False)
     counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in card.tokens.items())
+    made = f"{card.steps} steps" if card.kind == "tuned" else f"{card.method.get('texts', 0)} texts"
     console.print(Text.assemble((f"{card.kind} lens", "bold"), f" of {card.model} ({card.architecture}, {card.layers} blocks)"))
-    console.print(Text(f"{card.source} · {counts} · {card.steps} steps · {card.seconds:.0f} s · seed {card.seed}", "dim"))
+    console.print(Text(f"{card.source} · {counts} · {made} · {card.seconds:.0f} s · seed {card.seed}", "dim"))
+    console.print(_table(card))
+    if card.kind == "jacobian":
+        console.print(
+            Text("It reads what each depth is disposed to say, not a prediction, so that it need not come near.", "dim")
+        )
+
+
+def _table(card: Card) -> Table:
+    """A row for each depth: KL of each lens, then which map was kept, or how well the mean is known."""
     table = Table(title="KL(final || depth) in nats, on held-out text", title_justify="left")
-    for name in ("depth", *card.held_out_kl, "map"):
+    errors = card.method.get("relative_error") or ()
+    last = "map" if card.kind == "tuned" else "standard error of J"
+    for name in ("depth", *card.held_out_kl, last):
         table.add_column(name, justify="left" if name == "map" else "right")
     for depth, row in enumerate(zip(*card.held_out_kl.values(), strict=True)):
         chosen = card.chosen[depth] if depth < len(card.chosen) else ""
-        table.add_row(str(depth), *(f"{kl:.3f}" for kl in row), "logit lens" if chosen == "identity" else chosen)
-    console.print(table)
+        told: str = "logit lens" if chosen == "identity" else chosen
+        if depth < len(errors):
+            told = f"{errors[depth]:.0%}"
+        table.add_row(str(depth), *(f"{kl:.3f}" for kl in row), told)
+    return table

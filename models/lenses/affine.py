@@ -66,6 +66,12 @@ class AffineLens:
     bias: torch.Tensor  # (L, D)
     card: Card
 
+    @classmethod
+    def of_matrices(cls, matrices: torch.Tensor, card: Card) -> AffineLens:
+        """The lens that multiplies by ``matrices`` (L, D, D), and adds nothing."""
+        depths, width = matrices.shape[:2]
+        return cls(matrices - torch.eye(width), torch.zeros(depths, width), card)
+
     @property
     def name(self) -> str:
         """As `Trace.meta` says it: tuned or jacobian."""

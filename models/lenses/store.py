@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from models import embedded
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
 from models.lenses.affine import AffineLens, Card
-from models.types import LearnedLens, LensName, ModelConfig
+from models.types import LearnedLens, ModelConfig
 
 _KEY = "forward_pass_lens"
 _ROWS = 64
@@ -49,12 +50,29 @@ def save(path: Path, lens: AffineLens) -> None:
     beside.replace(path)
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a lens's card is held against."""
+
+    layers: int
+    width: int
+    fingerprint: tuple[float, ...]
+    id: str | None = None
+    revision: str | None = None
+
+
+def identity_of(model: Any, name: str | None = None, revision: str | None = None) -> Identity:
+    """What is known of a loaded model, while its weights can be looked at."""
+    config = model.config.get_text_config()
+    return Identity(int(config.num_hidden_layers), int(config.hidden_size), fingerprint(model), name, revision)
+
+
 def load(path: Path, model: Any | None = None) -> AffineLens:
     """Read what `save` wrote.
 
     Args:
         path: of the file.
-        model: held against the lens's card when given.
+        model: a model or an `Identity`, held against the lens's card when given.
 
     Raises:
         LensNotFoundError, LensFileError.
@@ -72,36 +90,21 @@ def load(path: Path, model: Any | None = None) -> AffineLens:
     if lens.weight.shape != (*shape, card.width) or lens.bias.shape != shape:
         raise LensFileError(f"{path} is damaged: its tensors are not what it says.")
     if model is not None:
-        check(card, model)
+        check(card, model if isinstance(model, Identity) else identity_of(model))
     return lens
 
 
-def another(own: Any, name: LensName | None, path: Path | None, config: ModelConfig, model: Any) -> Any:
-    """The lens of a ``name`` for a model that was loaded with its ``own``; None is the logit lens.
-
-    Raises:
-        LensNotFoundError, LensFileError, LensOfAnotherModelError.
-    """
-    if name is None or name == getattr(own, "name", "logit"):
-        return own
-    if name == "logit":
-        return None
-    file = path or default_file(config, name)
-    found = load(file, model)
-    if found.name != name:
-        raise LensNotFoundError(f"{file} is a {found.name} lens, and the {name} lens was asked for.")
-    return found
-
-
-def check(card: Card, model: Any) -> None:
-    """Raises LensOfAnotherModelError when the lens of ``card`` was made for another model."""
-    config = model.config.get_text_config()
-    mine = fingerprint(model)
-    same = (card.layers, card.width) == (config.num_hidden_layers, config.hidden_size)
-    if same and mine and card.fingerprint:
-        ones, others = torch.tensor(mine), torch.tensor(card.fingerprint)
-        same = bool(torch.allclose(ones, others, rtol=_TOLERANCE, atol=1e-6))
+def check(card: Card, who: Identity) -> None:
+    """Raises LensOfAnotherModelError when the lens of ``card`` was made for another model than ``who``."""
+    same = (card.layers, card.width) == (who.layers, who.width)
+    if same and who.fingerprint and card.fingerprint:
+        ones, others = torch.tensor(who.fingerprint), torch.tensor(card.fingerprint)
+        same = ones.shape == others.shape and bool(torch.allclose(ones, others, rtol=_TOLERANCE, atol=1e-6))
     if not same:
         raise LensOfAnotherModelError(
             f"This lens was made for `{card.model}` ({card.layers} blocks, {card.width} wide), not for this model."
+        )
+    if card.model == who.id and card.revision and who.revision and card.revision != who.revision:
+        raise LensOfAnotherModelError(
+            f"This lens was made for revision {card.revision} of `{card.model}`, and this is {who.revision}."
         )

@@ -98,3 +98,22 @@ def split(texts: Sequence[Text], seed: int, *, held_out: int) -> tuple[list[Text
     if not (order and all(parts)):
         raise LensTrainingError("There are too few texts to fit a lens on.", hint="Raise --tokens, or give a longer text.")
     return order, parts[0], parts[1]
+
+
+def split_off(texts: Sequence[Text], seed: int, *, wanted: int, held_out: int, skip: int) -> tuple[list[Text], list[Text]]:
+    """Texts with about ``wanted`` positions from ``skip`` on, and others with about ``held_out``: no text is in both.
+
+    Raises:
+        LensTrainingError: there are fewer than two texts that are long enough.
+    """
+    order = [text for text in texts if len(text.ids) - 1 > max(text.start - 1, skip)]
+    random.Random(seed).shuffle(order)  # noqa: S311
+    taken: tuple[list[Text], list[Text]] = ([], [])
+    for part, most, left in zip(taken, (wanted, held_out), (1, 0), strict=True):
+        count = 0
+        while len(order) > left and count < most:
+            part.append(order.pop())
+            count += part[-1].positions
+    if not all(taken):
+        raise LensTrainingError("There are too few texts to fit a lens on.", hint="Raise --tokens, or give a longer text.")
+    return taken

@@ -20,6 +20,7 @@ from models.errors import LensTrainingError
 from models.lens import Lens
 from models.lenses import ridge
 from models.lenses.affine import Candidate
+from models.lenses.checkpoints import damaged, kept_as, read_checkpoint, write_checkpoint
 from models.lenses.measure import kl_by_depth, logprobs
 
 CANDIDATES: tuple[Candidate, ...] = ("identity", "ridge", "tuned")
@@ -184,19 +185,12 @@ class _Climb:
 
     def save(self, path: Path) -> None:
         """Write where the climb is; an older file is replaced in one step."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(path.name + ".part")
         kept = {"recipe": asdict(self._recipe), "step": self.step, "adam": self._adam.state_dict()}
-        torch.save(kept | {"moves": self._moves, "shifts": self._shifts}, beside)
-        beside.replace(path)
+        write_checkpoint(path, kept | {"moves": self._moves, "shifts": self._shifts})
 
     def load(self, path: Path | None) -> None:
-        kept = _checkpoint(path)
-        if kept["recipe"] != asdict(self._recipe):
-            began = ", ".join(f"{k} {v}" for k, v in kept["recipe"].items() if v != asdict(self._recipe).get(k))
-            raise LensTrainingError(
-                f"The checkpoint was begun with another recipe ({began}).", hint="Give the same options again."
-            )
+        kept = read_checkpoint(path)
+        kept_as(kept, {"recipe": asdict(self._recipe)})
         try:
             with torch.no_grad():
                 for mine, theirs in zip([*self._moves, *self._shifts], [*kept["moves"], *kept["shifts"]], strict=True):
@@ -204,25 +198,10 @@ class _Climb:
             self._adam.load_state_dict(kept["adam"])
             self.step = int(kept["step"])
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise _damaged(path) from error
+            raise damaged(path) from error
 
 
 def _lengths(states: torch.Tensor, start: Maps, rows: int = 256) -> Sequence[float]:
     """Root mean square of what each depth begins with, (L,): the norm after it divides by that."""
     sample = states[:: max(1, len(states) // rows)]
     return [float(start(sample[:, d], d).float().pow(2).mean().sqrt()) for d in range(len(start.bias))]
-
-
-def _checkpoint(path: Path | None) -> dict[str, Any]:
-    if path is None or not path.is_file():
-        raise LensTrainingError(f"There is no checkpoint {path or ''} to go on from.", hint="Begin without --resume.")
-    try:
-        kept: dict[str, Any] = torch.load(path, weights_only=True)
-        kept["recipe"]  # a file of something else has none
-    except Exception as error:  # torch raises what its readers raise
-        raise _damaged(path) from error
-    return kept
-
-
-def _damaged(path: Path | None) -> LensTrainingError:
-    return LensTrainingError(f"The checkpoint {path} is damaged, or of another model.", hint="Begin without --resume.")

@@ -25,21 +25,25 @@ class Probes:
         model: a causal language model in eval mode.
         tokenizer: of it.
         parts: where it keeps what; None when the adapters do not know the model.
-        lens: what traces were read through; None is the logit lens.
         memory_limit: bytes that one chunk may take; by what is free when None.
     """
 
-    def __init__(
-        self, model: Any, tokenizer: Any, parts: Parts | None, *, lens: Translator | None = None, memory_limit: int | None = None
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, parts: Parts | None, *, memory_limit: int | None = None) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._maybe_parts = parts
-        self._lens = lens
         self._memory_limit = memory_limit
 
-    def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
-        """See `models.types.Prober.findings`."""
+    def findings(
+        self,
+        answer: Answer,
+        trace: Trace,
+        *,
+        question: str | None = None,
+        watch: Sequence[str] = (),
+        lens: Translator | None = None,
+    ) -> Findings:
+        """See `models.types.Prober.findings`; ``lens`` is what the trace was read through, None the logit lens."""
         return look.findings(
             self._model,
             self._tokenizer,
@@ -48,7 +52,7 @@ class Probes:
             trace,
             question=question,
             watch=watch,
-            lens=self._lens,
+            lens=lens,
             memory_limit=self._memory_limit,
         )
 

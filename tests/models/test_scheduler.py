@@ -22,9 +22,9 @@ class Recorder(FakeEngine):
         self.calls.append((job.question, threading.current_thread()))
         return super().answer(job, **options)
 
-    def trace(self, answer, *, k=10):
+    def trace(self, answer, *, k=10, lens=None):
         self.calls.append(("trace", threading.current_thread()))
-        return super().trace(answer, k=k)
+        return super().trace(answer, k=k, lens=lens)
 
 
 @pytest.fixture
@@ -217,13 +217,15 @@ class Batches(FakeEngine):
                 ended.append((token, AnswerCancelledError("stopped") if cancelled() else self.answer(job, on_text=on_text)))
         return ended
 
-    def traces(self, answers, *, k=10):
+    def traces(self, answers, *, k=10, lens=None):
         self.calls.append(f"{len(answers)} traces of {k}")
-        return [ModelError("not this one") if answer.text == "refuse" else self.trace(answer, k=k) for answer in answers]
+        return [
+            ModelError("not this one") if answer.text == "refuse" else self.trace(answer, k=k, lens=lens) for answer in answers
+        ]
 
-    def trace(self, answer, *, k=10):
+    def trace(self, answer, *, k=10, lens=None):
         self.calls.append("trace")
-        return super().trace(answer, k=k)
+        return super().trace(answer, k=k, lens=lens)
 
 
 @pytest.fixture

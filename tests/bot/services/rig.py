@@ -16,7 +16,7 @@ from bot.services.ask import AskRequest
 from bot.storage.runs import RunStore
 from models.fake import FakeEngine
 from models.trace import Trace
-from models.types import Answer
+from models.types import Answer, LensName
 
 FOOT = "How many eyes does my foot have?"
 ANSWER = "The answer is 2."
@@ -30,11 +30,11 @@ class Engine(FakeEngine):
         self.traces = 0
         self.trace_gate: threading.Event | None = None
 
-    def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+    def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
         self.traces += 1
         if self.trace_gate is not None:
             self.trace_gate.wait(20)
-        return super().trace(answer, k=k)
+        return super().trace(answer, k=k, lens=lens)
 
 
 @dataclass

@@ -79,7 +79,7 @@ async def test_a_run_that_is_gone_and_one_that_was_never_answered(tmp_path: Path
 
 async def test_an_empty_answer_has_nothing_to_think(tmp_path: Path) -> None:
     class Silent(Engine):
-        def trace(self, answer: Answer, *, k: int = 10) -> Trace:
+        def trace(self, answer: Answer, *, k: int = 10, lens: object = None) -> Trace:
             raise AssertionError("there is nothing to trace")
 
         def answer(self, job, **hooks):  # type: ignore[no-untyped-def]

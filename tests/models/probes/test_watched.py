@@ -40,7 +40,7 @@ def test_watched_words_go_through_the_lens(llama, tokenizer):
 
     answer = from_model(llama, tokenizer).answer(Job("How many?", sampling=Sampling(max_new_tokens=4)))
     trace = lens.trace(llama, answer.prompt_ids, answer.answer_ids, k=tiny.VOCABULARY, lens=bend)
-    found = Probes(llama, tokenizer, adapters.find(llama), lens=bend).findings(answer, trace, watch=("foot",)).watched
+    found = Probes(llama, tokenizer, adapters.find(llama)).findings(answer, trace, watch=("foot",), lens=bend).watched
     here = trace.top_ids == found.ids[0]
     assert np.abs(found.probs[0] - (trace.top_probs * here).sum(-1)).max() < 1e-5
 

@@ -1,0 +1,55 @@
+"""Checkpoints of a training: written whole or not at all, and refused when they are of another one. Knows no lens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.errors import LensTrainingError
+
+
+def write_checkpoint(path: Path, held: Mapping[str, Any]) -> None:
+    """Write ``held``; an older file of the name is replaced in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    torch.save(dict(held), beside)
+    beside.replace(path)
+
+
+def read_checkpoint(path: Path | None) -> dict[str, Any]:
+    """What `write_checkpoint` wrote.
+
+    Raises:
+        LensTrainingError: there is none, or it is damaged.
+    """
+    if path is None or not path.is_file():
+        raise LensTrainingError(f"There is no checkpoint {path or ''} to go on from.", hint="Begin without --resume.")
+    try:
+        held: dict[str, Any] = torch.load(path, weights_only=True)
+        held["recipe"]  # a file of something else has none
+    except Exception as error:  # torch raises what its readers raise
+        raise damaged(path) from error
+    return held
+
+
+def kept_as(held: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """See that a checkpoint was begun with ``identity``, which holds a recipe.
+
+    Raises:
+        LensTrainingError: it was not.
+    """
+    if all(held.get(name) == value for name, value in identity.items()):
+        return
+    now, then = identity["recipe"], held["recipe"]
+    began = ", ".join(f"{k} {v}" for k, v in then.items() if v != now.get(k))
+    raise LensTrainingError(
+        f"The checkpoint was begun with another recipe ({began or 'another text'}).", hint="Give the same options again."
+    )
+
+
+def damaged(path: Path | None) -> LensTrainingError:
+    """The error of a checkpoint that cannot be read into this training."""
+    return LensTrainingError(f"The checkpoint {path} is damaged, or of another model.", hint="Begin without --resume.")

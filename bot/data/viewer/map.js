@@ -56,7 +56,7 @@ function axisLabels() {
 /** The word of a cell: clear where it changes on the way up, faint where it stays and in the lower half. */
 function wordOpacity(t, d) {
   const stays = d < DEPTHS && d > 0 && state.lens.topToken(t, d) === state.lens.topToken(t, d - 1);
-  return Math.min(stays ? 0.6 : 1, 2 * d < DEPTHS ? 0.6 : 1);
+  return Math.min(stays ? 0.72 : 1, 2 * d < DEPTHS ? 0.72 : 1);
 }
 
 function drawCell(_params, api) {

@@ -49,5 +49,5 @@ function colour(share) {
 /** Whether dark letters are read better than light ones on a colour of the scale. */
 function isPale(hex) {
   const [r, g, b] = [1, 3, 5].map((i) => (parseInt(hex.slice(i, i + 2), 16) / 255) ** 2.2);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.2;
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18;
 }

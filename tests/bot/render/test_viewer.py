@@ -210,3 +210,11 @@ def test_arrays_are_packed_as_small_as_they_fit() -> None:
     assert pack(np.asarray([0, 65_535]))["t"] == "u2"
     assert pack(np.asarray([65_536]))["t"] == "u4"
     assert pack(np.zeros(0, dtype=np.int64)) == {"t": "u2", "b": ""}
+
+
+@pytest.mark.parametrize(("ground", "sign"), [("dark", 1), ("light", -1)])
+def test_the_scales_are_read_by_lightness_alone(ground: str, sign: int) -> None:
+    """A scale whose lightness only rises, or only falls, is safe for colour-blind eyes and on grey paper."""
+    stops = np.asarray([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in viewer._colours()[ground]])
+    lightness = (stops / 255) ** 2.2 @ (0.2126, 0.7152, 0.0722)
+    assert (sign * np.diff(lightness) > 0).all()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from bot.config import Config
 from bot.render.viewer import strings, viewer_html
 from models import readings
+from models.errors import ModelNotPulledError
 from models.trace import Trace
+from models.types import Job
 from tests.bot.render.viewer_traces import HOSTILE, hostile_trace, large_trace, whole_trace
 from tests.bot.strategies import make_trace
 
@@ -22,6 +27,7 @@ CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 SAY = strings("en-US")
+FOOT = "How many eyes does my foot have?"
 
 Open = Callable[..., Page]
 
@@ -45,10 +51,10 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     requests: list[str] = []
     pages: list[Page] = []
 
-    def go(trace: Trace, *others: Trace, width: int = 1280, locale: str = "en-US", **context: str) -> Page:
+    def go(trace: Trace, *others: Trace, width: int = 1280, locale: str = "en-US", **context: Any) -> Page:
         path = tmp_path / f"viewer-{len(pages)}.html"
         path.write_text(viewer_html(trace, others=others, created="2026-11-25", locale=locale), encoding="utf-8")
-        page = browser.new_page(viewport={"width": width, "height": 900}, **context)  # type: ignore[arg-type]
+        page = browser.new_page(viewport={"width": width, "height": 900}, **context)
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
@@ -327,3 +333,37 @@ def test_a_large_page_loads_quickly(opened: Open) -> None:
     page.locator("#map").focus()
     page.keyboard.press("End")
     expect(page.locator("#track-title")).to_contain_text("Token 60, ")
+
+
+@pytest.mark.real_model
+@pytest.mark.timeout(600)
+def test_the_default_models_answer_in_both_themes(opened: Open, tmp_path: Path) -> None:
+    """The pictures of docs/VIEWER.md are made here: FORWARDPASS_SCREENSHOTS names the folder."""
+    trace = real_trace()
+    folder = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path))
+    for theme in ("dark", "light"):
+        page = opened(trace, color_scheme=theme)
+        expect(page.locator("#figures")).to_contain_text("depth 24")
+        page.wait_for_timeout(600)
+        page.screenshot(path=folder / f"viewer-{theme}.png", full_page=True)
+    page = opened(trace, width=390, color_scheme="dark", device_scale_factor=2)
+    page.wait_for_timeout(600)
+    page.screenshot(path=folder / "viewer-phone.png", full_page=True, clip={"x": 0, "y": 0, "width": 390, "height": 2400})
+    assert all((folder / f"viewer-{name}.png").stat().st_size > 100_000 for name in ("dark", "light", "phone"))
+
+
+def real_trace() -> Trace:
+    """The foot question, with everything that can be looked at."""
+    from models.engine import load
+
+    try:
+        engine = load(Config().model)
+    except ModelNotPulledError:
+        pytest.skip("needs `forwardpass model pull`")
+    answer = engine.answer(Job(FOOT))
+    trace = engine.trace(answer, k=10)
+    t = readings.pivotal(trace)
+    assert t is not None
+    trace = replace(trace, findings=engine.findings(answer, trace, question=FOOT, watch=("two", "no", "one")))
+    report = engine.self_report(FOOT, answer)
+    return trace.with_findings(causal=engine.why(answer, t, parts=("block", "attention", "mlp")), self_report=report)

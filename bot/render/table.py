@@ -51,12 +51,13 @@ class DepthMap:
     cell: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Rows of text, widest first: the tokens, the depths from the output down, the key."""
+        """Rows of text, widest first: the tokens, the depths from the output down, the legend."""
         coloured = console.color_system is not None and console.is_terminal and not console.no_color
         yield from self._head()
         for depth in range(self.trace.depths, -1, -2):
             yield self._row(depth, coloured)
         yield self._key(coloured)
+        yield self._rows()
 
     def _columns(self) -> range:
         return range(self.first, self.first + self.count)
@@ -86,13 +87,22 @@ class DepthMap:
         return row
 
     def _key(self, coloured: bool) -> Text:
-        key = Text(" " * GUTTER + "emitted token ")
+        key = Text(" " * GUTTER + "probability of the emitted token: ")
         for share in (0.0, 0.05, 0.25, 0.5, 1.0):
             key.append("█" if coloured else _shade(share), Style(color=_colour(share)) if coloured else Style())
             key.append(f" {100 * share:.0f}%  ")
-        if self.count < self.trace.length:
-            key.append(f"tokens {self.first + 1}–{self.first + self.count} of {self.trace.length}")
         return key
+
+    def _rows(self) -> Text:
+        """What the rows and columns are."""
+        lens, last = str(self.trace.meta.get("lens", "logit")), self.trace.depths
+        said = f"rows: depth {last}, the output, down to 0, the embeddings, two a row, through the {lens} lens"
+        some = (
+            f" · tokens {self.first + 1}–{self.first + self.count} of {self.trace.length}"
+            if self.count < self.trace.length
+            else ""
+        )
+        return Text(" " * GUTTER + said + some, "dim")
 
 
 def depth_map(trace: Trace, *, width: int = 80) -> DepthMap:

@@ -34,8 +34,18 @@ def printed(renderable: object, *, colour: bool = False, width: int = 80) -> str
 def test_the_map_fits(length: int, depths: int, width: int) -> None:
     text = printed(depth_map(random_trace(length, depths), width=width), width=200)
     rows = text.rstrip("\n").split("\n")
-    assert max(cell_len(row.rstrip()) for row in rows[:-1]) <= width
+    assert max(cell_len(row.rstrip()) for row in rows[:-2]) <= width  # the legend wraps by itself
     assert sum(row.lstrip()[:1].isdigit() for row in rows) == depths // 2 + 1
+
+
+def test_the_legend_says_what_colour_and_rows_are() -> None:
+    trace = random_trace(60, 12)
+    for colour in (False, True):
+        text = printed(depth_map(trace, width=80), colour=colour, width=120)
+        assert "probability of the emitted token" in text
+        assert "100%" in text
+        assert "rows: depth 12, the output, down to 0, the embeddings, two a row, through the logit lens" in text
+        assert "of 60" in text
 
 
 def test_colour_where_there_is_colour_and_shades_elsewhere() -> None:

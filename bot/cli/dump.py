@@ -1,0 +1,243 @@
+"""``forwardpass dump``: a dump of a new answer or of a stored run into a file, and a dump file shown in the terminal again.
+
+A new answer takes the way that a question in Discord takes, with a database of its own that is gone afterwards, so that the file
+is the one that Discord would give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bot import log as logs
+from bot.app import App, open_app
+from bot.config import Config
+from bot.errors import DumpChoiceError, DumpFileError, EmptyQuestionError
+from bot.render.export import FORMATS, Format, load
+from bot.render.table import depth_map, monologue_panel, settle_summary
+from bot.services.ask import AskRequest
+from bot.services.dumps import Wish, Written, places
+from bot.services.monologue import tell, verify
+from models.dump import LayerDump, What
+from models.types import LensName, Style
+
+STDOUT = Path("-")
+EXAMPLE = 'For example: forwardpass dump "How many eyes does my foot have?" -o foot.json'
+_BINARY = ("npz", "safetensors", "json.gz", "csv.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the options say."""
+
+    question: str | None
+    run_id: str | None
+    load: Path | None
+    output: Path | None
+    force: bool
+    what: What
+    form: Format | None
+    positions: str | None
+    depths: str | None
+    lens: LensName | None
+    style: Style | None
+
+
+def dump(config: Config, given: Given) -> None:
+    """Do what the options say.
+
+    Raises:
+        ForwardPassError: they do not go together, or it cannot be done.
+    """
+    sources = [source for source in (given.question, given.run_id, given.load) if source is not None]
+    if len(sources) != 1:
+        raise DumpChoiceError("Give a question, or --run, or --load: one of them.", hint=EXAMPLE)
+    if given.load is not None:
+        show(given.load)
+        return
+    if given.output is None:
+        raise DumpChoiceError("Say where to: -o FILE, or -o - for the standard output.", hint=EXAMPLE)
+    wish = Wish(given.what, form_of(given.form, given.output), _places(given.positions), _places(given.depths), given.lens)
+    target = Target(given.output, given.force)
+    if given.run_id is not None:
+        dump_run(config, given.run_id, wish, target)
+    else:
+        dump_question(config, given.question or "", wish, target, style=given.style)
+
+
+def _places(text: str | None) -> tuple[int, ...] | None:
+    return None if text is None else places(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the file goes."""
+
+    path: Path
+    force: bool = False
+
+    def check(self, form: Format) -> None:
+        """Refuse what could not be written later.
+
+        Raises:
+            DumpFileError: there is a file of the name, or no folder for it.
+            DumpChoiceError: bytes that are no text would go to a terminal.
+        """
+        if self.path == STDOUT:
+            if form in _BINARY and sys.stdout.isatty():
+                raise DumpChoiceError(f"{form} is no text.", hint="Send it into a pipe or a file: -o FILE.")
+            return
+        if self.path.is_dir() or not self.path.expanduser().resolve().parent.is_dir():
+            raise DumpFileError(f"`{self.path}` cannot be written.", hint="Name a file in a folder that is there.")
+        if self.path.exists() and not self.force:
+            raise DumpFileError(f"`{self.path}` is there already.", hint="Choose another name, or add --force.")
+
+
+def form_of(form: Format | None, path: Path) -> Format:
+    """The format that was asked for, or that the file's name says; JSON otherwise."""
+    if form is not None:
+        return form
+    named: list[Format] = [f for f in FORMATS if path.name.lower().endswith(f".{f}")]
+    return max(named, key=len, default="json")
+
+
+def dump_question(config: Config, question: str, wish: Wish, target: Target, *, style: Style | None) -> None:
+    """Answer a question and write its dump.
+
+    Raises:
+        ForwardPassError: the question, the model or the wish is not fit.
+    """
+    if not question.strip():
+        raise EmptyQuestionError("There is no question.", hint=EXAMPLE)
+    target.check(wish.form)
+    with tempfile.TemporaryDirectory(prefix="forward-pass-") as folder:
+        url = f"sqlite+aiosqlite:///{Path(folder) / 'run.sqlite3'}"
+        own = config.model_copy(update={"storage": config.storage.model_copy(update={"url": url})})
+
+        async def ask(app: App, say: Say) -> str:
+            request = AskRequest(question, user_id=0, channel_id=0, source="cli", style=style)
+            return (await app.asks.ask(request, _Progress(say))).run.id
+
+        asyncio.run(_dump(own, ask, wish, target))
+
+
+def dump_run(config: Config, run_id: str, wish: Wish, target: Target) -> None:
+    """Write the dump of a run that the configured database holds. Raises what `dump_question` raises, and RunExpiredError."""
+    target.check(wish.form)
+
+    async def stored(_app: App, _say: Say) -> str:
+        return run_id
+
+    asyncio.run(_dump(config, stored, wish, target))
+
+
+Say = Callable[[str], None]
+
+
+class _Progress:
+    """A `bot.services.ask.Listener` that says what goes on."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def loading(self) -> None:
+        self._say("waking up…")
+
+    def queued(self, position: int) -> None:
+        """Nobody else is in this line."""
+
+    def text(self, so_far: str) -> None:
+        self._say("answering…")
+
+
+async def _dump(config: Config, run_of: Callable[[App, Say], Awaitable[str]], wish: Wish, target: Target) -> None:
+    logs.setup(config.log.model_copy(update={"level": "WARNING"}))
+    console = Console(stderr=True)
+    with console.status("waking up…") as status, _beside(target) as part:
+        async with open_app(config) as app:
+            await app.model.ready()
+            run_id = await run_of(app, status.update)
+            status.update("reading every depth…")
+            written = await app.dumps.write(run_id, wish, part)
+    _tell(written, target)
+
+
+@contextmanager
+def _beside(target: Target) -> Iterator[Path]:
+    """A file to write into that becomes the target when all went well, and is gone otherwise."""
+    if target.path == STDOUT:
+        with tempfile.TemporaryDirectory(prefix="forward-pass-") as folder:
+            part = Path(folder) / "dump"
+            yield part
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return
+    path = target.path.expanduser()
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise DumpFileError(f"`{target.path}` cannot be written: {error.strerror}.", hint="") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _tell(written: Written, target: Target) -> None:
+    to_stdout = target.path == STDOUT
+    line = Text(f"{'' if to_stdout else f'{target.path}  '}{written.note}\nsha256 {written.sha256}")
+    Console(stderr=to_stdout).print(line, soft_wrap=True)
+
+
+def show(path: Path) -> None:
+    """Print what a dump file holds: the depths as a map and the monologue of a whole lens dump, the arrays of any other.
+
+    Raises:
+        DumpFileError: it is no dump, or damaged.
+    """
+    dump, console = load(path), Console()
+    console.print(Text(" · ".join(_facts(dump)), "dim"))
+    trace = dump.trace
+    if trace is None:
+        console.print(_arrays(dump))
+        return
+    parts: list[RenderableType] = []
+    if trace.length == len(dump.answer_ids):  # what is told is told of a whole answer
+        console.print(Text("".join(trace.tokens).strip(), "bold"))
+        parts.append(monologue_panel(verify(tell(trace), trace)))
+    parts += [depth_map(trace, width=console.width), Text(settle_summary(trace), "dim")]
+    console.print(Padding(Group(*parts), (1, 0)))
+
+
+def _facts(dump: LayerDump) -> Iterable[str]:
+    meta = dump.meta
+    yield f"{dump.what} ({meta['lens']})" if dump.what == "lens" and "lens" in meta else dump.what
+    yield " ".join(str(meta[key]) for key in ("name", "revision", "dtype") if meta.get(key))
+    yield f"{len(dump.prompt_ids)} + {len(dump.answer_ids)} tokens"
+    yield f"{len(dump.positions)} positions, {len(dump.depths)} of {dump.layers + (dump.what != 'attention')} depths"
+    if meta.get("sampler"):
+        yield f"temperature {meta['sampler'].get('temperature')}, seed {meta.get('seed')}"
+
+
+def _arrays(dump: LayerDump) -> Table:
+    """Name, axes, shape and range of each array."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("array", "axes", "shape", "type", "least", "most"):
+        table.add_column(name, justify="right" if name in {"least", "most"} else "left")
+    for name, array in dump.arrays.items():
+        ends = (f"{array.min():.4g}", f"{array.max():.4g}") if array.size and array.dtype.kind in "fi" else ("", "")
+        shape = " × ".join(map(str, array.shape))
+        table.add_row(Text(name), " × ".join(dump.axes(name)), shape, str(array.dtype), *ends)
+    return table

@@ -64,7 +64,10 @@ function listen() {
   byId("map").onfocus = () => (byId("live").textContent = cellInWords(state.t, state.d));
   byId("map-body").onpointermove = showTip;
   byId("map-body").onpointerleave = hideTip;
-  byId("map-scroll").onscroll = hideTip;
+  byId("map-scroll").onscroll = () => {
+    hideTip();
+    if (moveColumns()) paintMap();
+  };
   byId("map-body").onclick = (event) => {
     const at = cellAt(event);
     if (at) choose(at);

@@ -1,14 +1,18 @@
-// The heat map: depth against answer token, drawn by ECharts on one canvas; the cursor lies above it.
+// The heat map: depth against answer token, drawn by ECharts on one canvas; the cursor lies above it. Of a long answer the
+// canvas holds the columns around those in sight, as canvases have a largest size.
 
-const map = { cell: 0, row: 0, chart: null };
+const map = { cell: 0, row: 0, first: 0, count: 0, chart: null };
 const LEAST_CELL = 46;
+const LEAST_COLUMNS = 64; // drawn at once
 
 function measureMap() {
   const axis = parseFloat(getComputedStyle(byId("map")).gridTemplateColumns) || 46;
   const room = byId("map-scroll").clientWidth - axis - 2;
   map.cell = Math.max(LEAST_CELL, Math.min(120, Math.floor(room / Math.max(1, LENGTH))));
   map.row = Math.max(16, Math.min(28, Math.round(640 / (DEPTHS + 1))));
-  map.width = map.cell * LENGTH;
+  map.seen = Math.ceil(room / map.cell) + 1;
+  map.count = Math.min(LENGTH, Math.max(LEAST_COLUMNS, 3 * map.seen));
+  map.width = map.cell * map.count;
   map.height = map.row * (DEPTHS + 1);
 }
 
@@ -18,15 +22,26 @@ const rowTop = (d) => (DEPTHS - d) * map.row;
 function layMap() {
   measureMap();
   const canvas = byId("map-canvas");
-  [canvas, byId("map-body")].forEach((node) => Object.assign(node.style, { width: `${map.width}px`, height: `${map.height}px` }));
+  Object.assign(canvas.style, { width: `${map.width}px`, height: `${map.height}px` });
+  Object.assign(byId("map-body").style, { width: `${map.cell * LENGTH}px`, height: `${map.height}px` });
   byId("map-head").replaceChildren(...data.tokens.map((token, t) => headButton(token, t)));
   byId("map-axis").style.height = `${map.height}px`;
-  const sharp = Math.min(devicePixelRatio || 1, Math.sqrt(12e6 / (map.width * map.height))); // canvases have a largest size
+  const sharp = Math.min(devicePixelRatio || 1, Math.sqrt(12e6 / (map.width * map.height)), 16000 / map.width);
   if (map.chart) map.chart.dispose();
   map.chart = echarts.init(canvas, null, { renderer: "canvas", width: map.width, height: map.height, devicePixelRatio: sharp });
-  paintMap();
   placeCursor();
   scrollToCursor();
+  moveColumns();
+  paintMap();
+}
+
+/** Choose the columns that the canvas holds; true when they are others than before. */
+function moveColumns() {
+  const seen = Math.floor(byId("map-scroll").scrollLeft / map.cell);
+  const held = seen >= map.first && Math.min(seen + map.seen, LENGTH) <= map.first + map.count;
+  if (!held) map.first = Math.max(0, Math.min(seen - map.seen, LENGTH - map.count));
+  byId("map-canvas").style.left = `${map.first * map.cell}px`;
+  return !held;
 }
 
 function headButton(token, t) {
@@ -64,7 +79,7 @@ function drawCell(_params, api) {
   const metric = METRICS[state.metric];
   const fill = colour(metric.share(state.lens[metric.of][state.lens.at(t, d)]));
   const apart = d === 0 ? 3 : 0; // the input's row stands apart: it is no reading of the answer
-  const shape = { x: t * map.cell, y: rowTop(d) + apart, width: map.cell, height: map.row - apart };
+  const shape = { x: (t - map.first) * map.cell, y: rowTop(d) + apart, width: map.cell, height: map.row - apart };
   const children = [{ type: "rect", shape: { ...shape, width: map.cell - 1 }, style: { fill } }];
   children.push({
     type: "text",
@@ -102,7 +117,7 @@ function drawFrame(_params, api) {
   return {
     type: "rect",
     silent: true,
-    shape: { x: t * map.cell + inset, y: inset, width: map.cell - 1 - 2 * inset, height: rowTop(bottom) + map.row - 2 * inset },
+    shape: { x: (t - map.first) * map.cell + inset, y: inset, width: map.cell - 1 - 2 * inset, height: rowTop(bottom) + map.row - 2 * inset },
     style: {
       fill: "none",
       stroke: chosen ? ink("cursor") : ink("ink"),
@@ -114,15 +129,16 @@ function drawFrame(_params, api) {
 }
 
 function paintMap() {
+  const columns = Array.from({ length: map.count }, (_, i) => map.first + i);
   const cells = [];
-  for (let t = 0; t < LENGTH; t += 1) for (let d = 0; d <= DEPTHS; d += 1) cells.push([t, d]);
+  for (const t of columns) for (let d = 0; d <= DEPTHS; d += 1) cells.push([t, d]);
   const series = { type: "custom", coordinateSystem: "none", animation: false, silent: true, progressive: 0 };
   map.chart.setOption(
     {
       animation: false,
       series: [
         { ...series, data: cells, renderItem: drawCell },
-        { ...series, data: data.answer.map((_, t) => [t]), renderItem: drawFrame },
+        { ...series, data: columns.map((t) => [t]), renderItem: drawFrame },
       ],
     },
     true,

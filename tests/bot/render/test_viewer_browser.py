@@ -292,6 +292,27 @@ def test_a_phone_scrolls_in_one_direction(opened: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 800
 
 
+def test_a_long_answer_is_drawn_where_it_is_seen(opened: Open) -> None:
+    """Its canvas would be larger than any may be."""
+    trace = large_trace(length=900, depths=12, k=3)
+    page = opened(trace)
+    drawn = """() => {
+        const canvas = document.querySelector('#map-canvas canvas'), box = canvas.getBoundingClientRect();
+        const mark = document.getElementById('cursor').getBoundingClientRect();
+        const at = [(mark.x + 4 - box.x) * canvas.width / box.width, (mark.y + 4 - box.y) * canvas.height / box.height];
+        const scratch = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+        scratch.drawImage(canvas, -at[0], -at[1]);
+        return scratch.getImageData(0, 0, 1, 1).data[3];
+    }"""
+    page.locator("#map").focus()
+    for keys in (["End"], ["ArrowLeft"] * 70, ["Home"], ["ArrowRight"] * 70):
+        for key in keys:
+            page.keyboard.press(key)
+        page.wait_for_timeout(400)
+        assert page.evaluate(drawn) == 255, keys[0]
+    assert page.locator("#map-canvas canvas").evaluate("canvas => canvas.width") < 16_400
+
+
 def test_hostile_tokens_stay_text(opened: Open) -> None:
     trace = hostile_trace()
     page = opened(trace)

@@ -15,12 +15,15 @@ from bot.log import log_unexpected
 from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
 from bot.services.beyond import BeyondService
+from bot.services.compare import Comparer
 from bot.services.dumps import DumpService
+from bot.services.layers import LayersService
 from bot.services.line import WaitingLine
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
 from bot.storage.runs import RunStore
+from bot.storage.votes import VoteStore
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +71,11 @@ class App:
     asks: AskService
     voices: VoiceService
     beyond: BeyondService
+    comparer: Comparer
     synced_commands: CommandSyncStore
     tasks: Tasks
+    layers: LayersService
+    votes: VoteStore
     dumps: DumpService
 
 
@@ -98,10 +104,26 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             writer=config.monologue.writer,
             evidence=config.lens.evidence,
             self_report=config.lens.self_report,
+            lens=config.lens.kind,
+            agreement=config.lens.agreement,
+            history_turns=config.discord.history_turns,
         )
         beyond = BeyondService(runs=runs, model=model, asks=asks, voices=voices, history_turns=config.discord.history_turns)
+        layers, votes = LayersService(runs=runs, model=model, voices=voices), VoteStore(database)
         dumps = DumpService(runs=runs, model=model, voices=voices, top_k=config.lens.top_k)
-        app = App(config, model, asks, voices, beyond, CommandSyncStore(database), tasks, dumps)
+        app = App(
+            config=config,
+            model=model,
+            asks=asks,
+            voices=voices,
+            beyond=beyond,
+            comparer=Comparer(asks=asks, voices=voices),
+            synced_commands=CommandSyncStore(database),
+            tasks=tasks,
+            layers=layers,
+            votes=votes,
+            dumps=dumps,
+        )
         try:
             yield app
         finally:

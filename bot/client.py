@@ -12,6 +12,7 @@ from discord.ext import commands
 from bot.app import App
 from bot.errors import ForwardPassError
 from bot.services.once import Once
+from bot.ui.controls import CONTROLS
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
 
-EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.beyond", "cogs.about", "cogs.recovery")
+EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.beyond", "cogs.layers", "cogs.votes", "cogs.about", "cogs.recovery")
 
 
 class ForwardPassBot(commands.AutoShardedBot):
@@ -48,7 +49,7 @@ class ForwardPassBot(commands.AutoShardedBot):
         for extension in EXTENSIONS:
             await self.load_extension(extension)
         await self.tree.set_translator(CommandTranslator())
-        self.add_dynamic_items(InnerVoiceButton, RunButton, RoadSelect)
+        self.add_dynamic_items(InnerVoiceButton, RunButton, RoadSelect, *CONTROLS)
         await self._sync_commands()
         self.app.tasks.spawn(self._announce(), "presence")
 

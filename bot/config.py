@@ -31,7 +31,7 @@ from bot.config_reading import (
     value_problems,
 )
 from bot.errors import ConfigError, ForwardPassError, MissingTokenError
-from models.types import ModelConfig, PromptConfig, Sampling
+from models.types import LensName, ModelConfig, PromptConfig, Sampling
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +62,13 @@ class _Section(BaseModel):
 class LensConfig(_Section):
     """What the second pass reads through, and what it keeps."""
 
-    kind: Literal["logit", "tuned"] = Field(
-        "logit", description="logit: the model's own norm and head at every depth; tuned: what `forwardpass lens train` made"
+    kind: LensName = Field(
+        "logit",
+        description="logit: the model's own norm and head at every depth; tuned: what `forwardpass lens train` made;"
+        " jacobian: the pictures show what each depth is disposed to say (`lens train --kind jacobian`), told is the logit lens",
     )
     file: str | None = Field(
-        None, min_length=1, description="the tuned lens's file; the model's own in the user's cache folder when empty"
+        None, min_length=1, description="file of a tuned or jacobian lens; the model's own in the user's cache folder when empty"
     )
     top_k: int = Field(10, ge=1, le=50, description="candidates kept at each depth of each answer token")
     evidence: bool = Field(
@@ -76,6 +78,12 @@ class LensConfig(_Section):
     )
     self_report: bool = Field(
         True, description="ask the model whether its answer is right, and show how likely a yes was; costs one more short prompt"
+    )
+    agreement: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="answers sampled in the background after each one, to show how many mean the same; 0 is none",
     )
 
     @property
@@ -117,6 +125,7 @@ class DiscordConfig(_Section):
         json_schema_extra={"allowed": "a list of channel names, or of channel ids in quotes"},
     )
     button_beside_thread: bool = Field(False, description="keep the 💭 Inner voice button on the answer next to the thread too")
+    votes: bool = Field(True, description="👍 and 👎 under each answer; who pressed what is stored, for as long as the run")
     message_content: bool = Field(
         False, description="ask Discord for the privileged Message Content intent; mentions, replies and DMs work without it"
     )

@@ -12,9 +12,10 @@ from discord.ext import commands
 from bot.errors import MissingPermissionsError
 from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place, whisper
-from bot.ui.surfaces import InteractionSurface, MessageSurface
+from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
-from bot.ui.threads import permissions_in, placement, placement_for
+from bot.ui.threads import Placement, permissions_in, placement, placement_for
+from models.types import Sampling
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -54,6 +55,10 @@ class Ask(commands.Cog):
     @app_commands.describe(
         question="For example: How many eyes does my foot have?",
         style="chat: as an assistant. story: as the next line of a list of questions and answers.",
+        temperature="0 always takes the likeliest token; the higher, the more is left to chance.",
+        seed="The same seed gives the same answer; drawn anew when empty.",
+        inner_voice="Tell what went on inside me; true unless you say false.",
+        private="You alone see my answer and its inner voice.",
     )
     @app_commands.allowed_installs(guilds=True, users=True)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
@@ -62,9 +67,13 @@ class Ask(commands.Cog):
         interaction: discord.Interaction[ForwardPassBot],
         question: app_commands.Range[str, 1, 1500],
         style: Literal["chat", "story"] | None = None,
+        temperature: app_commands.Range[float, 0.0, 2.0] | None = None,
+        seed: app_commands.Range[int, 0, 2**53 - 1] | None = None,
+        inner_voice: bool = True,
+        private: bool = False,
     ) -> None:
         """Defer at once, then answer in the background."""
-        await interaction.response.defer(thinking=True)
+        await interaction.response.defer(thinking=True, ephemeral=private)
         request = AskRequest(
             question=question,
             user_id=interaction.user.id,
@@ -73,10 +82,25 @@ class Ask(commands.Cog):
             source="slash",
             locale=self._app.config.discord.locale_for(interaction.locale),
             style=style,
+            sampling=self._sampling(temperature, seed),
+            private=private,
         )
-        voice = placement_for(self._app.config, interaction)
-        place = Place(InteractionSurface(interaction), voice, None, interaction.user, quoted(question))
+        surface = PrivateSurface(interaction) if private else InteractionSurface(interaction)
+        voice = self._voice(interaction, inner_voice=inner_voice, private=private)
+        place = Place(surface, voice, None, interaction.user, quoted(question))
         self._app.tasks.spawn(self._conversation.lead(request, place), f"question {interaction.id}")
+
+    def _sampling(self, temperature: float | None, seed: int | None) -> Sampling | None:
+        """What the config says, but for what was asked; None when nothing was."""
+        asked = {name: value for name, value in (("temperature", temperature), ("seed", seed)) if value is not None}
+        return self._app.asks.sampling.model_copy(update=asked) if asked else None
+
+    def _voice(self, interaction: discord.Interaction[ForwardPassBot], *, inner_voice: bool, private: bool) -> Placement:
+        """A private answer has no thread, which others could read."""
+        if not inner_voice:
+            return Placement("off")
+        found = placement_for(self._app.config, interaction)
+        return Placement("button") if private and found.mode == "thread" else found
 
     def _addressed(self, message: discord.Message) -> Source | None:
         me = self._bot.user

@@ -10,7 +10,7 @@ import discord
 from discord.ext import commands
 
 from bot.services.ask import AskRequest
-from bot.ui.conversation import Conversation, Place
+from bot.ui.conversation import Conversation, Place, whisper
 from bot.ui.surfaces import MessageSurface
 from bot.ui.text import quoted
 from bot.ui.threads import permissions_in, placement
@@ -62,6 +62,10 @@ class Recovery(commands.Cog):
             return
         if not isinstance(channel, discord.abc.Messageable):
             await self._app.asks.give_up(run)
+            return
+        if run.private:  # its response is gone with the token, and the channel is not the place
+            await self._app.asks.give_up(run)
+            await whisper(user, f"{quoted(run.question)}⚠️ I was restarted before I could answer this. Please ask me again.")
             return
         surface = MessageSurface(channel, self._reference(run))
         if datetime.datetime.now(datetime.UTC) - run.created_at > STILL_WANTED:

@@ -1,4 +1,4 @@
-"""The *💭 Inner voice* button under an answer: a reply that only the presser sees."""
+"""The *💭 Inner voice* button under an answer, and the menu of that name: a reply that only the presser sees."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 import discord
+from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import ForwardPassError, permission_names
 from bot.services.voice import InnerVoice
 from bot.ui.conversation import unexpected
+from bot.ui.pressing import everywhere, find_message
 from bot.ui.threads import placement_for
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.voice_message import TextPart, WholePart, picture_file, screens
@@ -25,7 +27,35 @@ class Voice(commands.Cog):
     """Answers presses."""
 
     def __init__(self, bot: ForwardPassBot) -> None:
+        self._bot = bot
         self._app = bot.app
+        self._menu = app_commands.ContextMenu(name="Inner voice", callback=self.voice_menu)
+        everywhere(self._menu)
+
+    async def cog_load(self) -> None:
+        """Menus cannot be declared in a cog."""
+        self._bot.tree.add_command(self._menu)
+
+    async def cog_unload(self) -> None:
+        """Take it back."""
+        self._bot.tree.remove_command(self._menu.name, type=self._menu.type)
+
+    async def voice_menu(self, interaction: discord.Interaction[ForwardPassBot], message: discord.Message) -> None:
+        """*Inner voice* on any answer, also where there is no button."""
+        try:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+        except TROUBLE as error:
+            log.info("a menu was not answered: %s", described(error))
+            return
+        self._app.tasks.spawn(self._tell_of(interaction, message.id), f"inner voice of {message.id}")
+
+    async def _tell_of(self, interaction: discord.Interaction[ForwardPassBot], message_id: int) -> None:
+        try:
+            run_id = (await find_message(interaction, message_id, own=True)).id
+        except ForwardPassError as error:
+            await self._say(interaction, f"⚠️ {error.for_user()}")
+        else:
+            await self._tell(interaction, run_id)
 
     @commands.Cog.listener()
     async def on_voice_press(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import discord
 
@@ -17,13 +17,13 @@ from bot.config import Config
 from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError, RunExpiredError, StorageError
 from bot.log import log_unexpected
 from bot.services.ask import Answered, AskRequest, AskService, figures
-from bot.services.voice import VoiceService
+from bot.services.voice import InnerVoice, VoiceService
 from bot.storage.records import Run
+from bot.ui.controls import answer_view
 from bot.ui.replies import AnswerWriter, Surface, footer
 from bot.ui.text import closed, escape, split
-from bot.ui.threads import Placement, open_thread, write_voice
+from bot.ui.threads import Placement, open_thread, write_sureness, write_voice
 from bot.ui.trouble import TROUBLE, described, persist
-from bot.ui.views import voice_view
 
 log = logging.getLogger(__name__)
 UNKNOWN_MESSAGE = 10008
@@ -90,7 +90,7 @@ class Conversation:
         mode = place.voice.mode if readable else "off"
         button = mode == "button" or (mode == "thread" and self._config.discord.button_beside_thread)
         text = place.heading + answer_text(answered)
-        messages = await self._finish(writer, text, voice_view(run_id, answered.run.locale) if button else None, place)
+        messages = await self._finish(writer, text, self._under(answered.run, voice=button), place)
         if not messages:
             return
         try:
@@ -106,6 +106,10 @@ class Conversation:
         elif mode == "button":
             await self._prepare(run_id)
 
+    def _under(self, run: Run, *, voice: bool) -> discord.ui.View | None:
+        """What stands under an answer."""
+        return answer_view(run.id, run.locale, voice=voice, votes=self._config.discord.votes)
+
     async def _take_back(self, messages: list[discord.Message], place: Place) -> None:
         for message in messages:
             with contextlib.suppress(*TROUBLE):
@@ -116,16 +120,38 @@ class Conversation:
         try:
             voice = await self._voices.of(run.id)
             thread = await open_thread(message, run.question, archive_minutes=threads.archive_minutes)
-            await write_voice(thread, voice, archive=threads.auto_archive)
+            last = await write_voice(thread, voice, archive=threads.auto_archive)
             await self._voices.told(run.id, thread.id)
         except ForwardPassError as error:
             log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
             await self._note(message, place, f"-# 💭 No inner voice this time: {error.for_user()}", None)
         except TROUBLE as error:
             log.info("run %s: no thread (%s), a button instead", run.id, described(error))
-            await self._note(message, place, "", voice_view(run.id, run.locale))
+            await self._note(message, place, "", self._under(run, voice=True))
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            await self._note(message, place, f"-# 💭 {unexpected(error)}", voice_view(run.id, run.locale))
+            await self._note(message, place, f"-# 💭 {unexpected(error)}", self._under(run, voice=True))
+        else:
+            await self._ask_again(run.id, thread, last, voice)
+
+    async def _ask_again(
+        self,
+        run_id: str,
+        thread: discord.Thread | None = None,
+        last: discord.Message | None = None,
+        voice: InnerVoice | None = None,
+    ) -> None:
+        """Let the model be asked again when it has time, and say in the thread how often it said the same. An extra: may fail."""
+        try:
+            line = await self._voices.ask_again(run_id)
+            if line and thread and last and voice:
+                archive = self._config.threads.auto_archive
+                await write_sureness(thread, last, replace(voice, sureness=line), archive=archive)
+        except ForwardPassError as error:
+            log.info("run %s: no agreement (%s)", run_id, type(error).__name__)
+        except TROUBLE as error:
+            log.info("run %s: its agreement was not taken: %s", run_id, described(error))
+        except Exception as error:  # noqa: BLE001  a defect of an extra is logged
+            log_unexpected(log, error, run_id=run_id)
 
     async def _prepare(self, run_id: str) -> None:
         """Run the second pass now, so that the button answers at once. Its errors are told to whoever presses it."""
@@ -136,6 +162,8 @@ class Conversation:
             log.info("run %s: no inner voice yet (%s)", run_id, type(error).__name__)
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             log_unexpected(log, error, run_id=run_id)
+        else:
+            await self._ask_again(run_id)
 
     async def _note(self, message: discord.Message, place: Place, line: str, view: discord.ui.View | None) -> None:
         """Add a small line or a button to the answer; when even that fails, say it in a message of its own."""

@@ -67,9 +67,18 @@ async def find(interaction: Press, link: str | None, *, own: bool = False) -> Ru
 
 
 async def find_message(interaction: Press, message_id: int | None, *, own: bool = False) -> Run:
-    """The same for the id of a message. Raises what `find` raises."""
+    """The same for the id of a message; any message of an inner voice's thread leads to its answer. Raises what `find` raises."""
+    beyond, user_id = interaction.client.app.beyond, interaction.user.id if own else None
     here = tuple(i for i in (interaction.channel_id, getattr(interaction.channel, "parent_id", None)) if i)
-    return await interaction.client.app.beyond.find(here, message_id, user_id=interaction.user.id if own else None)
+    try:
+        return await beyond.find(here, message_id, user_id=user_id)
+    except NoInnerVoiceError:
+        if message_id is None or not in_thread(interaction):
+            raise
+        latest = await beyond.find(here[:1], user_id=user_id)
+        if latest.thread_id != interaction.channel_id:
+            raise
+        return latest
 
 
 async def lead(interaction: Press, work: Work, *, private: bool) -> None:

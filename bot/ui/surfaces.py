@@ -75,22 +75,47 @@ class InteractionSurface:
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         if self._expired():
-            partial = self._messageable().get_partial_message(message.id)
-            return await partial.edit(content=content, **_view(view))
+            return await self._amend(message, content, view)
         return await message.edit(content=content, **_view(view))
 
     async def delete(self, message: discord.Message) -> None:
-        await (self._messageable().get_partial_message(message.id) if self._expired() else message).delete()
+        await (self._partial(message) if self._expired() else message).delete()
+
+    async def _amend(self, message: discord.Message, content: str, view: discord.ui.View | None) -> discord.Message:
+        return await self._partial(message).edit(content=content, **_view(view))
+
+    def _partial(self, message: discord.Message) -> discord.PartialMessage:
+        return self._channel().get_partial_message(message.id)
 
     def _expired(self) -> bool:
         return discord.utils.utcnow() - self._interaction.created_at > TOKEN_LIFETIME
 
     async def _speak(self, content: str, view: discord.ui.View | None) -> discord.Message:
-        return await self._messageable().send(content, **_view(view))
+        return await self._channel().send(content, **_view(view))
 
-    def _messageable(self) -> discord.PartialMessageable:
+    def _channel(self) -> discord.PartialMessageable:
         client, channel_id = self._interaction.client, self._interaction.channel_id
         if channel_id is None:
             raise discord.ClientException("an interaction without a channel")
         guild_id = self._interaction.guild_id
         return client.get_partial_messageable(channel_id, guild_id=guild_id)
+
+
+class PrivateSurface(InteractionSurface):
+    """The same where only the asker sees the response: past the token's life the bot goes on by DM, never in the channel."""
+
+    _told: discord.Message | None = None
+    """The DM that goes on where the response ended."""
+
+    async def delete(self, message: discord.Message) -> None:
+        if not self._expired():  # afterwards nobody can; Discord shows it until the asker's client forgets it
+            await message.delete()
+
+    async def _amend(self, message: discord.Message, content: str, view: discord.ui.View | None) -> discord.Message:
+        if self._told is None:
+            self._told = await self._speak(content, view)
+            return self._told
+        return await self._told.edit(content=content, **_view(view))
+
+    async def _speak(self, content: str, view: discord.ui.View | None) -> discord.Message:
+        return await self._interaction.user.send(content, **_view(view))

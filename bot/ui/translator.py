@@ -1,4 +1,4 @@
-"""The slash commands' descriptions in the user's language, for Discord to show. Names stay English. Knows no command's code."""
+"""The slash commands in the user's language, for Discord to show: names, descriptions, choices, menus. Knows no cog."""
 
 from __future__ import annotations
 
@@ -13,24 +13,32 @@ from discord.app_commands import TranslationContextLocation as Location
 
 from bot.services.monologue import tongue_of
 
-LONGEST = 100
-"""Characters of a description. https://docs.discord.com/developers/interactions/application-commands"""
-_FILE = "commands.{}.yaml"
+LONGEST, LONGEST_NAME = 100, 32
+"""Characters of a description and of a name. https://docs.discord.com/developers/interactions/application-commands"""
+_COMMANDS, _NAMES = "commands.{}.yaml", "names.{}.yaml"
 
 
 class CommandTranslator(app_commands.Translator):
-    """Reads `bot/locales/commands.<locale>.yaml`; what stands in none is shown in English."""
+    """Reads ``commands.<locale>.yaml`` and ``names.<locale>.yaml``; what stands in none is shown in English."""
 
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        """The description of a command or an option; None for everything else."""
+        """A name or description; None where there is nothing but English."""
         data: Any = context.data
-        if context.location is Location.command_description:
-            return description(locale.value, data.qualified_name)
-        if context.location is Location.parameter_description:
-            return description(locale.value, data.command.qualified_name, data.name)
-        return None
+        match context.location:
+            case Location.command_description | Location.group_description:
+                return description(locale.value, data.qualified_name)
+            case Location.parameter_description:
+                return description(locale.value, data.command.qualified_name, data.name)
+            case Location.command_name | Location.group_name:
+                return name_of(locale.value, data.qualified_name)
+            case Location.parameter_name:
+                return _name(locale.value, "options", string.message)
+            case Location.choice_name:
+                return _name(locale.value, "choices", string.message)
+            case _:
+                return None
 
 
 def description(locale: str, command: str, option: str | None = None) -> str | None:
@@ -39,7 +47,16 @@ def description(locale: str, command: str, option: str | None = None) -> str | N
     return cast("str | None", found.get("description") if option is None else found.get("options", {}).get(option))
 
 
+def name_of(locale: str, command: str) -> str | None:
+    """What a command or a menu is called in a language; None where it keeps its English name. Subcommands by their whole name."""
+    return _name(locale, "commands", command) or _name(locale, "menus", command)
+
+
+def _name(locale: str, kind: str, name: str) -> str | None:
+    return cast("str | None", _table(tongue_of(locale).locale, _NAMES).get(kind, {}).get(name))
+
+
 @cache
-def _table(locale: str) -> dict[str, Any]:
-    file = resources.files("bot") / "locales" / _FILE.format(locale)
+def _table(locale: str, name: str = _COMMANDS) -> dict[str, Any]:
+    file = resources.files("bot") / "locales" / name.format(locale)
     return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}

@@ -18,10 +18,10 @@ RUN_ID = r"[A-Za-z0-9_-]{16}"
 class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:voice:(?P<run>{RUN_ID})"):
     """*💭 Inner voice* under an answer."""
 
-    def __init__(self, run_id: str, locale: str = ENGLISH) -> None:
-        style = discord.ButtonStyle.secondary
+    def __init__(self, run_id: str, locale: str = ENGLISH, label: str | None = None) -> None:
+        style, label = discord.ButtonStyle.secondary, label or words(locale)("button_voice")
         button: discord.ui.Button[Any] = discord.ui.Button(
-            label=words(locale)("button_voice"), emoji="💭", style=style, custom_id=f"fp:v1:voice:{run_id}"
+            label=label, emoji="💭", style=style, custom_id=f"fp:v1:voice:{run_id}"
         )
         super().__init__(button)
         self.run_id = run_id
@@ -36,7 +36,7 @@ class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=
         interaction.client.dispatch("voice_press", interaction, self.run_id)
 
 
-ACTIONS = {"why": "🔬", "road": "🔀", "again": "🤔", "all": "📜"}
+ACTIONS = {"layers": "🔎", "why": "🔬", "road": "🔀", "again": "🤔", "dump": "💾", "all": "📜"}
 
 
 class RunButton(
@@ -85,15 +85,8 @@ class RoadSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:
 
 
 def run_row(run_id: str, *actions: str, locale: str = ENGLISH) -> discord.ui.ActionRow[Any]:
-    """A row of buttons for an answer; all of them without ``actions``. ``voice`` is the inner-voice button."""
+    """A row of buttons for an answer. ``voice`` is the inner-voice button."""
     row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
-    for action in actions or tuple(ACTIONS):
+    for action in actions:
         row.add_item(InnerVoiceButton(run_id, locale) if action == "voice" else RunButton(action, run_id, locale))
     return row
-
-
-def voice_view(run_id: str, locale: str = ENGLISH) -> discord.ui.View:
-    """A view with the inner-voice button, alive for ever."""
-    view = discord.ui.View(timeout=None)
-    view.add_item(InnerVoiceButton(run_id, locale))
-    return view

@@ -9,7 +9,7 @@ import discord
 
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip, escape
-from bot.ui.views import run_row
+from bot.ui.tokens import controls
 from bot.ui.wording import ENGLISH, words
 
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
@@ -76,7 +76,8 @@ class PicturePart(discord.ui.LayoutView):
     def __init__(self, voice: InnerVoice) -> None:
         super().__init__(timeout=None)
         self.add_item(_picture_container([], voice))
-        self.add_item(run_row(voice.run.id, locale=voice.locale))
+        for row in controls(voice.run.id, voice.trace, voice.locale):
+            self.add_item(row)
 
 
 class WholePart(discord.ui.LayoutView):
@@ -88,7 +89,8 @@ class WholePart(discord.ui.LayoutView):
             [discord.ui.TextDisplay(words(voice.locale)("voice_title"))] if title else []
         )
         self.add_item(_picture_container([*head, discord.ui.TextDisplay(text), discord.ui.Separator()], voice, note))
-        self.add_item(run_row(voice.run.id, locale=voice.locale))
+        for row in controls(voice.run.id, voice.trace, voice.locale):
+            self.add_item(row)
 
 
 def _picture_container(

@@ -1,4 +1,4 @@
-"""The words of cards and buttons in the reader's language, from ``bot/locales/ui.*.yaml``. Knows no card."""
+"""The words of cards and buttons in the reader's language, from ``ui.*.yaml`` and ``looks.*.yaml``. Knows no card."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bot.services.monologue import tongue_of
 
 Words = Callable[..., str]
 ENGLISH = "en-US"
+_PARTS = ("ui", "looks")
 
 
 def words(locale: str) -> Words:
@@ -28,5 +29,8 @@ def words(locale: str) -> Words:
 @cache
 def strings(locale: str) -> dict[str, str]:
     """The whole table of ``en-US`` or ``zh-CN``."""
-    file = resources.files("bot") / "locales" / f"ui.{locale}.yaml"
-    return cast("dict[str, str]", yaml.safe_load(file.read_text(encoding="utf-8")))
+    found: dict[str, str] = {}
+    for part in _PARTS:
+        file = resources.files("bot") / "locales" / f"{part}.{locale}.yaml"
+        found |= cast("dict[str, str]", yaml.safe_load(file.read_text(encoding="utf-8")))
+    return found

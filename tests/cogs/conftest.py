@@ -125,12 +125,27 @@ def texts(message: discord.Message) -> str:
 
 
 def buttons(message: discord.Message) -> list[str]:
-    return [
-        child.label or ""
-        for row in message.components
-        for child in getattr(row, "children", [])
-        if isinstance(child, discord.Button)
-    ]
+    """The labels of the buttons, thumbs apart."""
+    return [child.label or "" for child in _buttons(message) if not _is_thumb(child)]
+
+
+def thumbs(message: discord.Message) -> list[str]:
+    """The counts on 👍 and 👎, "" for none."""
+    return [child.label or "" for child in _buttons(message) if _is_thumb(child)]
+
+
+def control(message: discord.Message, action: str) -> str:
+    """The custom id of the first control of that action."""
+    every = (child for row in message.components for child in getattr(row, "children", []))
+    return next(child.custom_id for child in every if (getattr(child, "custom_id", None) or "").startswith(f"fp:v1:{action}:"))
+
+
+def _buttons(message: discord.Message) -> list[discord.Button]:
+    return [c for row in message.components for c in getattr(row, "children", []) if isinstance(c, discord.Button)]
+
+
+def _is_thumb(button: discord.Button) -> bool:
+    return (button.custom_id or "").startswith(("fp:v1:up:", "fp:v1:down:"))
 
 
 def told(result: simcord.InteractionResult) -> simcord.ResponseMessage | None:

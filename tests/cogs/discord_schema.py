@@ -68,6 +68,8 @@ def problems(method: str, path: str, body: Any) -> list[str]:
         return [] if body in (None, {}) else [f"{method} {path} takes no body"]
     if method == "PATCH" and isinstance(body, dict) and body.get("tts") is False:
         body = {key: value for key, value in body.items() if key != "tts"}  # discord.py adds it to edits, where it means nothing
+    if isinstance(body, dict) and body.get("type") == 7 and (body.get("data") or {}).get("tts") is False:
+        body = {**body, "data": {key: value for key, value in body["data"].items() if key != "tts"}}  # the same
     validator = jsonschema.Draft202012Validator({**schema, "components": spec()["components"]})
     found = [f"{method} {path}: {_deepest(error)}" for error in validator.iter_errors(body)]
     return found + [f"{method} {path}: {text}" for text in beyond_the_schema(path, body)]
@@ -110,6 +112,7 @@ def _of_components(message: Schema) -> list[str]:
     found = [] if len(ids) == len(set(ids)) else ["a custom_id stands twice"]
     if any(not 1 <= len(name) <= 100 for name in ids):
         found.append("a custom_id is too long")
+    found += [text for part in every for text in _of_control(part)]
     if not message.get("flags", 0) & COMPONENTS_V2:
         return found + [f"component {part['type']} needs Components V2" for part in components if part["type"] != 1]
     text = sum(len(part["content"]) for part in every if part["type"] == TEXT_DISPLAY)
@@ -123,6 +126,26 @@ def _of_components(message: Schema) -> list[str]:
     wanted = {url.removeprefix("attachment://") for url in _urls(every) if url.startswith("attachment://")}
     if named != wanted:
         found.append(f"attachments {named} and references {wanted}")
+    return found
+
+
+def _of_control(part: Schema) -> list[str]:
+    """The limits of rows, buttons and selects."""
+    found, inside = [], part.get("components") or []
+    if part["type"] == 1 and not (1 <= len(inside) <= 5 and (len(inside) == 1 or all(child["type"] == 2 for child in inside))):
+        found.append("a row of more than five buttons, or of a select and more")
+    if part["type"] == 2 and not part.get("label") and not part.get("emoji"):
+        found.append("a button with nothing on it")
+    if len(part.get("label") or "") > 80 or len(part.get("placeholder") or "") > 150:
+        found.append("a label is too long")
+    options = part.get("options") or []
+    if part["type"] == 3 and not 1 <= len(options) <= 25:
+        found.append(f"{len(options)} options of a select")
+    if len({option["value"] for option in options}) < len(options):
+        found.append("two options have one value")
+    for option in options:
+        if any(len(option.get(key) or "") > 100 for key in ("label", "value", "description")) or not option["label"]:
+            found.append(f"the option {option['label']}")
     return found
 
 
@@ -142,11 +165,49 @@ def _urls(parts: list[Schema]) -> list[str]:
 def _of_commands(commands: list[Schema]) -> list[str]:
     found = [f"{kind} context menus" for kind in (2, 3) if sum(c.get("type", 1) == kind for c in commands) > 5]
     for command in commands:
-        if command.get("type", 1) != 1:
-            continue
-        for part in [command, *(command.get("options") or [])]:
-            if not 1 <= len(part.get("description") or "") <= 100:
-                found.append(f"the description of {part['name']}")
-            if not re.fullmatch(r"[-_'\w]{1,32}", part["name"]) or part["name"] != part["name"].lower():
-                found.append(f"the name {part['name']}")
-    return found
+        if command.get("type", 1) == 1:
+            found += _of_command(command)
+        elif not all(1 <= len(name) <= 32 for name in _names(command)):
+            found.append(f"the name {command['name']}")
+    return found + _twice(commands)
+
+
+def _of_command(command: Schema) -> list[str]:
+    """A slash command, a subcommand or an option, and what is in it."""
+    options, found = command.get("options") or [], []
+    for text in (command.get("description") or "", *(command.get("description_localizations") or {}).values()):
+        if not 1 <= len(text) <= 100:
+            found.append(f"the description of {command['name']}")
+    for name in _names(command):
+        if not re.fullmatch(r"[-_'\w]{1,32}", name) or name != name.lower():
+            found.append(f"the name {name}")
+    for choice in command.get("choices") or []:
+        if not all(1 <= len(name) <= 100 for name in _names(choice)):
+            found.append(f"the choice {choice['name']}")
+    if len(options) > 25 or len(command.get("choices") or []) > 25:
+        found.append(f"more than 25 options of {command['name']}")
+    if _characters(command) > 8000:
+        found.append(f"{command['name']} has more than 8,000 characters")
+    return found + _twice(options) + [text for option in options for text in _of_command(option)]
+
+
+def _names(part: Schema) -> list[str]:
+    return [part["name"], *(part.get("name_localizations") or {}).values()]
+
+
+def _twice(parts: list[Schema]) -> list[str]:
+    """Names that stand twice beside each other in one language."""
+    seen = [
+        (part.get("type", 1) if "options" not in part else 1, language, name)
+        for part in parts
+        for language, name in {"": part["name"], **(part.get("name_localizations") or {})}.items()
+    ]
+    return [f"the name {entry[2]} stands twice" for entry in set(seen) if seen.count(entry) > 1]
+
+
+def _characters(part: Schema) -> int:
+    """Of names, descriptions and values, as Discord counts them: for each the longest of its languages."""
+    told = [max(len(name) for name in _names(part))]
+    told.append(max([len(part.get("description") or ""), *map(len, (part.get("description_localizations") or {}).values())]))
+    told += [max(len(name) for name in _names(choice)) + len(str(choice["value"])) for choice in part.get("choices") or []]
+    return sum(told) + sum(_characters(option) for option in part.get("options") or [])

@@ -145,9 +145,7 @@ async def test_a_model_that_cannot_be_read_still_answers_and_says_why(world: Wor
 
 
 async def test_help_and_about(world: World) -> None:
-    shown = await world.alice.slash(world.channel, "help")
-    assert shown.ephemeral
-    assert "/ask" in shown.response.content
-    about = await world.alice.slash(world.channel, "about")
-    assert about.ephemeral
-    assert "Scripted" in about.response.content
+    for name, words in (("help", "`/ask`"), ("about", "Scripted"), ("model info", "12 blocks")):
+        shown = told(await world.alice.slash(world.channel, name))
+        assert shown.ephemeral
+        assert words in texts(shown.message)

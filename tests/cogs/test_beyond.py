@@ -14,7 +14,7 @@ from models.fake import FakeEngine
 from tests.cogs.conftest import ANSWER, FOOT, World, buttons, config, populate, running, texts, told
 from tests.cogs.test_openapi import check
 
-ROW = ["Why?", "Road not taken", "Second thoughts", "Show everything"]
+ROW = ["Layers", "Why?", "Road not taken", "Second thoughts", "Layer dump", "Show everything"]
 
 
 def read(result: Any) -> str:
@@ -88,7 +88,7 @@ async def test_slash_commands_look_at_the_last_answer(world: World) -> None:
     assert "Not taken" in read(await world.bob.slash(world.channel, "fork", word=f"id:{choice.id}"))
     assert "I was asked again" in read(await world.bob.slash(world.channel, "reconsider"))
     compared = read(await world.bob.slash(world.channel, "compare", a=FOOT, b="And a giraffe?"))
-    assert "no more" in compared
+    assert "controls are among themselves" in compared
     assert compared.count(ANSWER.replace(".", "")) == 2
     check(world)
 
@@ -154,7 +154,7 @@ async def test_the_server_may_fix_the_language(world: World) -> None:
     (thread,) = world.channel.threads
     last = thread.history()[-1]
     assert "自问对不对" in texts(last)
-    assert buttons(last) == ["为什么？", "未走之路", "再想一想", "全部说出"]
+    assert buttons(last) == ["逐层", "为什么？", "未走之路", "再想一想", "导出各层", "全部说出"]
     assert "随机向量" in read(await world.bob.click(last, label="为什么？"))
     assert "又被问了一次" in read(await world.bob.click(last, label="再想一想"))
     assert "### 📜 全部" in read(await world.bob.click(last, label="全部说出"))

@@ -1,0 +1,224 @@
+"""What the second pass of a stored run knows of one token, one page or a few words, drawn. Knows no Discord and no torch."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from bot.errors import NoInnerVoiceError
+from bot.render.attribution import attention_alt, attention_png, attribution_alt, attribution_png
+from bot.render.heatmap import alt_text, heatmap_png, page_of, pages
+from bot.render.layers import layer_table_alt, layer_table_png, picked_depths
+from bot.render.shades import Colour
+from bot.render.tracks import tracks_alt, tracks_png
+from bot.services.ask import Model
+from bot.services.places import positions_of
+from bot.services.voice import VoiceService
+from bot.storage.records import Run
+from bot.storage.runs import RunStore
+from models import readings as read
+from models.errors import NoSuchTokenError
+from models.findings import Watched
+from models.trace import Trace
+from models.types import LensName
+
+MOST_WORDS = 5
+LONGEST_WORD = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A picture and the same in words."""
+
+    png: bytes = field(repr=False)
+    alt: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """One depth of one token: probabilities at temperature 1, entropy in nats."""
+
+    depth: int
+    top: str = field(repr=False)
+    """The likeliest token there."""
+    top_prob: float
+    emitted_prob: float
+    emitted_rank: int
+    """From 1."""
+    entropy: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLayers:
+    """One answer token over all depths, the output first."""
+
+    run: Run
+    trace: Trace = field(repr=False)
+    t: int
+    token: str = field(repr=False)
+    settle: int | None
+    rows: tuple[Depth, ...] = field(repr=False)
+    """Of all depths, or of those that a table of many has; depth L first."""
+    pictures: tuple[Drawn, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MapPage:
+    """A page of the heat map, from 0."""
+
+    run: Run
+    trace: Trace = field(repr=False)
+    page: int
+    pages: int
+    colour: Colour
+    picture: Drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Asked-for words at one answer token, across the depths."""
+
+    run: Run
+    trace: Trace = field(repr=False)
+    watched: Watched = field(repr=False)
+    t: int
+    token: str = field(repr=False)
+    picture: Drawn
+
+
+class LayersService:
+    """Looks at stored runs."""
+
+    def __init__(self, *, runs: RunStore, model: Model, voices: VoiceService) -> None:
+        self._runs = runs
+        self._model = model
+        self._voices = voices
+
+    async def token(
+        self,
+        run_id: str,
+        *,
+        t: int | None = None,
+        colour: Colour | None = None,
+        lens: LensName | None = None,
+        locale: str | None = None,
+    ) -> TokenLayers:
+        """One token over all depths, the pivotal one without ``t``; with a ``colour``, its page of the heat map, too.
+
+        Raises:
+            ForwardPassError: RunError, NoSuchTokenError, ModelError, LensError.
+        """
+        run, trace = await self._voices.read(run_id, lens=lens)
+        at = token_at(trace, t)
+        pictures = await asyncio.to_thread(_draw_token, trace, at, colour, locale or run.locale)
+        rows = tuple(depth_row(trace, at, depth) for depth in picked_depths(trace, at))
+        return TokenLayers(run, trace, at, read.emitted_text(trace, at), read.settle_depth(trace, at), rows, pictures)
+
+    async def page(
+        self,
+        run_id: str,
+        *,
+        page: int | None = None,
+        colour: Colour = "probability",
+        lens: LensName | None = None,
+        locale: str | None = None,
+    ) -> MapPage:
+        """A page of the heat map, the one with the pivotal token without ``page``. Raises what `token` raises."""
+        run, trace = await self._voices.read(run_id, lens=lens)
+        count = pages(trace)
+        at = home_page(trace) if page is None else max(0, min(page, count - 1))
+        picture = await asyncio.to_thread(_draw_page, trace, colour, at, locale or run.locale)
+        return MapPage(run, trace, at, count, colour, picture)
+
+    async def tracks(self, run_id: str, words: tuple[str, ...], *, t: int | None = None, locale: str | None = None) -> Tracks:
+        """Follow words at a token, the pivotal one without ``t``. Raises what `token` raises."""
+        run, trace = await self._voices.read(run_id)
+        at = token_at(trace, t)
+        await self._voices.same_model(run)
+        found = await self._model.findings(await self._runs.load_answer(run_id), trace, watch=words)
+        if found.watched is None:
+            raise NoInnerVoiceError("I cannot follow words in this model: " + found.notes.get("watched", "it gives no reason."))
+        picture = await asyncio.to_thread(_draw_tracks, trace, found.watched, at, locale or run.locale)
+        return Tracks(run, trace, found.watched, at, read.emitted_text(trace, at), picture)
+
+    async def alive(self, run_id: str) -> None:
+        """See that a run is still stored. Raises RunExpiredError."""
+        await self._runs.get(run_id)
+
+    async def places(self, run_id: str, text: str | None) -> tuple[int, ...] | None:
+        """What a person typed as positions, for this run. Raises RunExpiredError, NoSuchTokenError."""
+        if text is None:
+            return None
+        answer = await self._runs.load_answer(run_id)
+        return positions_of(text, prompt=len(answer.prompt_ids), answer=len(answer.answer_ids))
+
+    async def kept(self, run_id: str) -> Trace | None:
+        """The trace if it is stored: for what must be quick, such as an autocomplete. Raises RunExpiredError."""
+        return await self._runs.load_trace(run_id)
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Up to five words, separated by commas, else by blanks.
+
+    Raises:
+        NoInnerVoiceError: there is none, or too many.
+    """
+    parts = [part.strip() for part in text.replace("，", ",").replace("、", ",").split(",")] if _commas(text) else text.split()
+    words = tuple(dict.fromkeys(part for part in parts if part))
+    if not 1 <= len(words) <= MOST_WORDS:
+        raise NoInnerVoiceError(f"I follow one to {MOST_WORDS} words at a time. Put commas between them.")
+    if any(len(word) > LONGEST_WORD for word in words):
+        raise NoInnerVoiceError(f"A word may have {LONGEST_WORD} characters.")
+    return words
+
+
+def _commas(text: str) -> bool:
+    return any(mark in text for mark in ",，、")
+
+
+def token_at(trace: Trace, t: int | None) -> int:
+    """A token of the answer, from 0; the pivotal one for None, and the first where nothing was decided.
+
+    Raises:
+        NoSuchTokenError: there is none such.
+    """
+    at = (read.pivotal(trace) or 0) if t is None else t
+    if not 0 <= at < trace.length:
+        raise NoSuchTokenError(f"The answer has {trace.length} tokens; there is no token {at + 1}.")
+    return at
+
+
+def home_page(trace: Trace) -> int:
+    """The page of the heat map that is shown first: the one with the pivotal token."""
+    return page_of(trace, read.pivotal(trace) or 0)
+
+
+def depth_row(trace: Trace, t: int, depth: int) -> Depth:
+    """What one depth held at one token."""
+    return Depth(
+        depth=depth,
+        top=read.text_at(trace, t, read.top_token(trace, t, depth)),
+        top_prob=float(trace.top_probs[t, depth, 0]),
+        emitted_prob=float(trace.emitted_prob[t, depth]),
+        emitted_rank=int(trace.emitted_rank[t, depth]) + 1,
+        entropy=float(trace.entropy[t, depth]),
+    )
+
+
+def _draw_token(trace: Trace, t: int, colour: Colour | None, locale: str) -> tuple[Drawn, ...]:
+    """The table, the evidence that there is, and the page of the heat map if it was asked for."""
+    drawn = [Drawn(layer_table_png(trace, t, locale=locale), layer_table_alt(trace, t, locale=locale))]
+    if trace.findings.attribution is not None:
+        drawn.append(Drawn(attribution_png(trace, t, locale=locale), attribution_alt(trace, t, locale=locale)))
+    if trace.findings.attention is not None:
+        drawn.append(Drawn(attention_png(trace, t, locale=locale), attention_alt(trace, t, locale=locale)))
+    return (*drawn, *(() if colour is None else (_draw_page(trace, colour, page_of(trace, t), locale),)))
+
+
+def _draw_page(trace: Trace, colour: Colour, page: int, locale: str) -> Drawn:
+    png = heatmap_png(trace, colour=colour, page=page, locale=locale)
+    return Drawn(png, alt_text(trace, colour=colour, page=page, locale=locale))
+
+
+def _draw_tracks(trace: Trace, watched: Watched, t: int, locale: str) -> Drawn:
+    return Drawn(tracks_png(trace, watched, t=t, locale=locale), tracks_alt(trace, watched, t=t, locale=locale))

@@ -1,0 +1,324 @@
+"""`/layers`, `/track`, `/dump`, their menus and the controls under an inner voice: on any answer, for whoever can see it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simcord
+
+from bot.app import open_app
+from bot.client import create_bot
+from models.fake import FakeEngine
+from tests.cogs.conftest import FOOT, World, config, control, populate, running, texts, told
+from tests.cogs.test_openapi import check
+
+LONG = {"script": {"long": "one two three, " * 20}}
+
+
+def read(result: Any) -> str:
+    found = told(result)
+    assert found is not None
+    return f"{found.content}\n{texts(found.message)}"
+
+
+def names(result: Any) -> list[str]:
+    return [attachment.filename for attachment in told(result).attachments]
+
+
+def options(message: Any) -> list[Any]:
+    return next(c.options for row in message.components for c in getattr(row, "children", []) if hasattr(c, "options"))
+
+
+def link(world: World, message: Any) -> str:
+    return f"https://discord.com/channels/{world.guild.id}/{message.channel.id}/{message.id}"
+
+
+def last(world: World) -> Any:
+    return world.channel.threads[-1].history()[-1]
+
+
+async def test_layers_of_a_token_in_text_and_pictures_for_the_asker_alone(world: World) -> None:
+    await world.ask()
+    result = await world.bob.slash(world.channel, "layers", token=2, colour="entropy")
+    assert told(result).ephemeral
+    text = read(result)
+    assert "Token 2 of 6: “answer”" in text
+    assert [line.split()[0] for line in text.split("```")[1].splitlines()[2:]] == [str(d) for d in range(12, -1, -1)]
+    assert names(result) == ["layers.png", "layers-2.png", "layers-3.png", "layers-4.png"]
+    assert all(attachment.description for attachment in told(result).attachments)
+    assert "logit lens" in text
+    check(world)
+
+
+async def test_without_a_token_it_is_the_pivotal_one_and_share_shows_it_to_all(world: World) -> None:
+    await world.ask()
+    result = await world.bob.slash(world.channel, "layers", share=True)
+    assert not told(result).ephemeral
+    assert "Token 2 of 6" in read(result)
+    check(world)
+
+
+async def test_an_earlier_answer_by_its_link(world: World) -> None:
+    await world.ask()
+    await world.ask("And my hand?")
+    first = world.answers()[0]
+    run = await world.app.beyond.find((world.channel.id,), first.id)
+    result = await world.bob.slash(world.channel, "layers", answer=link(world, first))
+    assert run.id in control(told(result).message, "look")
+
+
+async def test_what_cannot_be_is_said(world: World) -> None:
+    for name, values in (("layers", {}), ("dump", {}), ("track", {"words": "no"})):
+        assert "no such answer" in read(await world.bob.slash(world.channel, name, **values))
+    await world.ask()
+    assert "no token 99" in read(await world.bob.slash(world.channel, "layers", token=99))
+    assert "no link" in read(await world.bob.slash(world.channel, "layers", answer="hello"))
+    assert "one to 5 words" in read(await world.bob.slash(world.channel, "track", words="a, b, c, d, e, f"))
+    assert "1-5,8" in read(await world.bob.slash(world.channel, "dump", positions="the first"))
+    assert "tokens 1 to 6" in read(await world.bob.slash(world.channel, "dump", positions="4-9"))
+    assert "0,10-12" in read(await world.bob.slash(world.channel, "dump", depths="deep", format="json"))
+    check(world)
+
+
+@pytest.mark.parametrize("name", ["layers", "dump", "track"])
+async def test_a_link_opens_no_other_channel(world: World, name: str) -> None:
+    await world.ask()
+    answer = world.answers()[0]
+    values = {"words": "no"} if name == "track" else {}
+    other = world.guild.create_text_channel("other")
+    for place in (other, world.guild.create_text_channel("third")):
+        result = await world.bob.slash(place, name, answer=link(world, answer), **values)
+        assert "no such answer" in read(result)
+        assert names(result) == []
+    assert await world.bob.autocomplete(other, "layers", "token", "", answer=link(world, answer)) == []
+
+
+async def test_a_stranger_who_cannot_see_the_channel_gets_nothing_in_a_dm_either(world: World) -> None:
+    await world.ask()
+    answer = world.answers()[0]
+    stranger = world.env.create_user("mallory")
+    result = await stranger.slash("layers", answer=link(world, answer))
+    assert "no such answer" in read(result)
+    hidden = world.guild.create_text_channel("hidden")
+    hidden.set_permissions(world.guild.default_role, view_channel=False)
+    with pytest.raises(
+        simcord.errors.BackendError if hasattr(simcord, "errors") else Exception, match=r"(?i)permission|access|view"
+    ):
+        await world.bob.slash(hidden, "layers")
+
+
+async def test_a_dm_of_ones_own(world: World) -> None:
+    await world.alice.send_dm(FOOT)
+    assert "Token 2 of 6" in read(await world.alice.user.slash("layers"))
+    assert names(await world.alice.user.slash("dump", format="json")) == ["forward-pass-lens.json"]
+    check(world)
+
+
+async def test_words_are_followed(world: World) -> None:
+    await world.ask()
+    result = await world.bob.slash(world.channel, "track", words="no，two, zebra", token=3)
+    assert names(result) == ["tracks.png"]
+    text = read(result)
+    assert text.count("at the end") == 3
+    assert "“zebra” (its first token)" in text
+    assert told(result).ephemeral
+    check(world)
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "npz", "safetensors", "html", "json.gz"])
+async def test_a_dump_in_each_format(world: World, form: str) -> None:
+    await world.ask()
+    result = await world.bob.slash(world.channel, "dump", format=form)
+    (file,) = told(result).attachments
+    assert file.filename == f"forward-pass-lens.{form}"
+    assert "6 positions × 13 depths" in read(result)
+    check(world)
+
+
+@pytest.mark.parametrize("what", ["hidden", "attention"])
+async def test_states_at_chosen_tokens_and_depths(world: World, what: str) -> None:
+    await world.ask()
+    values = {"what": what, "format": "json", "positions": "p1-p2,2", "depths": "3,12"}
+    result = await world.bob.slash(world.channel, "dump", **values)
+    dump = json.loads(await told(result).message.attachments[0].read())
+    prompt = len(dump["prompt_ids"]) if "prompt_ids" in dump else len(dump["head"]["prompt_ids"])
+    assert f"[0, 1, {prompt + 1}]" in json.dumps(dump)
+    assert "3 positions × 2 depths" in read(result)
+    check(world)
+
+
+async def test_what_is_too_large_is_refused_with_a_choice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.ask()
+    monkeypatch.setattr("discord.Interaction.filesize_limit", 2_000, raising=False)
+    text = read(await world.bob.slash(world.channel, "dump", format="json"))
+    assert "may be sent here" in text
+    assert "Choose" in text
+
+
+async def test_autocomplete_offers_tokens_and_depths(world: World) -> None:
+    assert await world.bob.autocomplete(world.channel, "layers", "token", "") == []
+    await world.ask()
+    offered = await world.bob.autocomplete(world.channel, "layers", "token", "answ")
+    assert [(choice["value"], "answer" in choice["name"]) for choice in offered] == [(2, True)]
+    assert len(await world.bob.autocomplete(world.channel, "track", "token", "")) == 6
+    positions = await world.bob.autocomplete(world.channel, "dump", "positions", "1-2,answ")
+    assert {"1-2,answ", "1-2,2"} == {choice["value"] for choice in positions}
+    depths = [choice["value"] for choice in await world.bob.autocomplete(world.channel, "dump", "depths", "")]
+    assert depths[:2] == ["0-12", "8-12"]
+    assert all(len(choice["name"]) <= 100 for choice in offered + positions)
+    check(world)
+
+
+async def test_the_menus_on_an_answer_and_on_nothing(world: World) -> None:
+    await world.ask()
+    answer = world.answers()[0]
+    voice = await world.bob.context_menu(world.channel, "Inner voice", answer)
+    assert "Inner voice" in read(voice)
+    assert told(voice).ephemeral
+    offer = await world.bob.context_menu(world.channel, "Layer dump", answer)
+    assert told(offer).ephemeral
+    assert len(options(told(offer).message)) == 13
+    file = await world.bob.select(told(offer).message, ["hidden:npz"])
+    assert names(file) == ["forward-pass-hidden.npz"]
+    plain = await world.alice.send(world.channel, "just talk")
+    for menu in ("Inner voice", "Layer dump"):
+        assert "no such answer" in read(await world.bob.context_menu(world.channel, menu, plain))
+    check(world)
+
+
+async def test_a_menu_on_a_message_of_the_thread_leads_to_its_answer(world: World) -> None:
+    await world.ask()
+    (thread,) = world.channel.threads
+    assert "Layer dump" in read(await world.bob.context_menu(thread, "Layer dump", last(world)))
+
+
+@pytest.mark.world(discord={"inner_voice": "off"})
+async def test_where_the_inner_voice_is_off_the_menu_still_tells_it(world: World) -> None:
+    await world.ask()
+    assert "Inner voice" in read(await world.bob.context_menu(world.channel, "Inner voice", world.answers()[0]))
+
+
+@pytest.mark.world(engine=LONG)
+async def test_the_controls_in_the_thread(world: World) -> None:
+    await world.ask("long")
+    message = last(world)
+    assert "Token" in read(await world.bob.click(message, label="Layers"))
+    assert "Layer dump" in read(await world.bob.click(message, label="Layer dump"))
+    choices = options(message)
+    assert len(choices) <= 25
+    chosen = await world.bob.select(message, [choices[1].value])
+    assert f"Token {int(choices[1].value) + 1} of 81" in read(chosen)
+    later = next(choice.value for choice in choices if choice.value.startswith("page:"))
+    page = await world.bob.select(message, [later])
+    assert "of 81" in read(page)
+    assert {o.value for o in options(told(page).message)}.isdisjoint({choices[1].value})
+    for result in (chosen, page):
+        assert told(result).ephemeral
+    edits = [r.json for r in world.env.http_requests if (r.method, r.path) == ("PATCH", f"/channels/{message.channel.id}")]
+    assert edits == [{"archived": True}]  # looking opens nothing
+    check(world)
+
+
+@pytest.mark.world(engine=LONG)
+async def test_the_pages_of_the_heat_map_turn_in_place_for_the_presser_alone(world: World) -> None:
+    await world.ask("long")
+    opened = await world.bob.click(last(world), label="All pages")
+    mine = told(opened)
+    assert mine.ephemeral
+    assert "page 1 of 6" in read(opened)
+    turned = await world.bob.click(mine.message, custom_id=control(mine.message, "turn").replace("9998", "1"))
+    assert turned.kind is not None
+    assert "page 2 of 6" in texts(turned.response.message)
+    coloured = await world.bob.select(turned.response.message, ["rank"])
+    text = texts(coloured.response.message)
+    assert "page 2 of 6" in text
+    assert "rank of the emitted token" in text
+    assert len(coloured.response.attachments) == 1
+    check(world)
+
+
+async def test_a_short_answer_has_no_pages(world: World) -> None:
+    await world.ask()
+    with pytest.raises(StopIteration):
+        control(last(world), "map")
+    assert not any(o.value.startswith("page:") for o in options(last(world)))
+
+
+async def test_a_forgotten_answer_says_so_everywhere(world: World) -> None:
+    question = await world.ask()
+    message = last(world)
+    await world.app.asks.forget_question(question.id)
+    for label in ("Layers", "Layer dump"):
+        assert "do not remember" in read(await world.bob.click(message, label=label))
+    assert "do not remember" in read(await world.bob.select(message, ["0"]))
+    for name in ("layers", "dump"):
+        assert "no such answer" in read(await world.bob.slash(world.channel, name))
+    check(world)
+
+
+async def test_all_of_it_after_a_restart(tmp_path: Path) -> None:
+    settings, engine = config(tmp_path), FakeEngine(**LONG)
+    async with running(settings, engine) as (app, env):
+        world = populate(env, app, engine)
+        await world.ask("long")
+        message, answer = last(world), world.answers()[0]
+        async with open_app(settings, engine_factory=lambda: engine) as reborn:
+            await reborn.model.start()
+            await env.restart_bot(create_bot(reborn, shard_count=1))
+            assert "Token" in read(await world.bob.click(message, label="Layers"))
+            assert "page 1" in read(await world.bob.click(message, label="All pages"))
+            assert "Token 1 of" in read(await world.bob.select(message, ["0"]))
+            offer = told(await world.bob.click(message, label="Layer dump"))
+            assert names(await world.bob.select(offer.message, ["lens:csv"])) == ["forward-pass-lens.csv"]
+            assert "Inner voice" in read(await world.bob.context_menu(world.channel, "Inner voice", answer))
+            assert names(await world.bob.slash(world.channel, "track", words="one two")) == ["tracks.png"]
+            assert names(await world.bob.slash(world.channel, "dump", what="attention", format="npz", positions="1"))
+
+
+async def test_another_model_by_now_is_said_where_it_is_needed(tmp_path: Path) -> None:
+    """What was kept is still shown; what needs the model is refused with a clear word."""
+    settings, engine = config(tmp_path), FakeEngine()
+    async with running(settings, engine) as (app, env):
+        world = populate(env, app, engine)
+        await world.ask()
+
+        class Other(FakeEngine):
+            @property
+            def info(self) -> Any:
+                from dataclasses import replace
+
+                return replace(super().info, id="another", name="Another")
+
+        async with open_app(settings, engine_factory=Other) as reborn:
+            await reborn.model.start()
+            await env.restart_bot(create_bot(reborn, shard_count=1))
+            assert "Token 2 of 6" in read(await world.bob.slash(world.channel, "layers"))
+            for name, values in (("track", {"words": "no"}), ("dump", {"what": "hidden", "format": "npz"})):
+                assert "That was fake, and I am Another by now" in read(await world.bob.slash(world.channel, name, **values))
+
+
+@pytest.mark.world(engine={"script": {"x": "``` @everyone <@1> `a` | [x](http://x) *b*"}})
+async def test_hostile_tokens_stay_text(world: World) -> None:
+    await world.ask("x")
+    for t in range(1, 12):
+        text = read(await world.bob.slash(world.channel, "layers", token=t))
+        assert text.count("```") == 2
+    assert "Followed" in read(await world.bob.slash(world.channel, "track", words="```, @everyone"))
+    check(world)
+
+
+@pytest.mark.world(discord={"locale": "zh-CN"}, engine=LONG)
+async def test_in_chinese(world: World) -> None:
+    await world.ask("long")
+    message = last(world)
+    assert "个词元（共 81 个）" in read(await world.bob.click(message, label="逐层"))
+    assert "所有深度" in read(await world.bob.click(message, label="所有分页"))
+    offer = told(await world.bob.click(message, label="导出各层"))
+    assert "个位置" in read(await world.bob.select(offer.message, ["lens:json"]))
+    assert "处追踪" in read(await world.bob.slash(world.channel, "track", words="没有"))
+    for name in ("help", "about", "model info"):
+        assert texts(told(await world.bob.slash(world.channel, name)).message)
+    check(world)

@@ -20,8 +20,8 @@ from models.trace import Trace
 
 LONGEST_RAW = 200
 _LONGEST_META = 300
-_LEFT_OUT = frozenset({"states"})
-"""Facts of how a pass was run, not of what it read; times go, too."""
+_LEFT_OUT = frozenset({"states", "layers"})
+"""How a pass was run, and what `_meta` says itself; times go, too."""
 _FIRST = ("name", "model", "revision", "architecture", "dtype", "device", "quantization", "lens", "style", "sampler", "seed")
 
 

@@ -224,7 +224,7 @@ def show(path: Path) -> None:
 def _facts(dump: LayerDump) -> Iterable[str]:
     meta = dump.meta
     yield f"{dump.what} ({meta['lens']})" if dump.what == "lens" and "lens" in meta else dump.what
-    yield " ".join(str(meta[key]) for key in ("name", "revision", "dtype") if meta.get(key))
+    yield " ".join(str(word) for word in (meta.get("name") or meta.get("model"), meta.get("revision"), meta.get("dtype")) if word)
     yield f"{len(dump.prompt_ids)} + {len(dump.answer_ids)} tokens"
     yield f"{len(dump.positions)} positions, {len(dump.depths)} of {dump.layers + (dump.what != 'attention')} depths"
     if meta.get("sampler"):

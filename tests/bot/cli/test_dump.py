@@ -1,0 +1,192 @@
+"""``forwardpass dump``: the file that Discord would give, sentences for what is wrong, and files shown again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import models.engine
+from bot.app import open_app
+from bot.config import Config
+from bot.render.export import FORMATS, load
+from bot.services.dumps import DumpService
+from models.engine import from_model
+from models.fake import FakeEngine
+from models.types import Sampling
+from tests.bot.conftest import Run
+from tests.bot.services.rig import Heard, request
+from tests.bot.test_cli import refused
+from tests.models import tiny
+
+FOOT = "How many eyes does my foot have?"
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """In place of the transformers engine."""
+    fake = FakeEngine()
+    monkeypatch.setattr(models.engine, "load", lambda *_, **__: fake)
+    return fake
+
+
+@pytest.mark.parametrize("what", ["lens", "hidden", "attention"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_kind_in_each_format(run: Run, engine: FakeEngine, tmp_path: Path, what: str, form: str) -> None:
+    if form == "html" and what != "lens":
+        refused(run("dump", FOOT, "--what", what, "-o", "x.html"), "page")
+        assert not (tmp_path / "x.html").exists()
+        return
+    code, out, _ = run("dump", FOOT, "--what", what, "-o", f"foot.{form}")
+    assert code == 0
+    file = tmp_path / f"foot.{form}"
+    assert out.startswith(f"foot.{form}  {what}")
+    assert f"{form}, " in out
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in out
+    if form != "html":
+        assert load(file).what == what
+    assert [f.name for f in tmp_path.iterdir()] == [file.name]  # no database, nothing half done
+
+
+@pytest.mark.parametrize("what", ["lens", "hidden", "attention"])
+def test_the_same_bytes_as_in_discord(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: Any) -> None:
+    """A real engine, with other people answered before; the clock stands still, and so nothing differs."""
+    monkeypatch.setattr("bot.app.DumpService", partial(DumpService, now=lambda: NOON))
+    monkeypatch.setattr(models.engine, "load", lambda *_, **__: from_model(tiny.model("llama"), tiny.tokenizer()))
+    config = Config.model_validate(
+        {"storage": {"url": f"sqlite+aiosqlite:///{tmp_path / 'discord.sqlite3'}"}, "sampling": {"max_new_tokens": 6, "seed": 3}}
+    )
+
+    async def in_discord() -> dict[str, bytes]:
+        async with open_app(config) as app:
+            await app.model.start()
+            await app.asks.ask(request("Something else?", user=2), Heard())
+            sampled = Sampling(temperature=1.0, seed=3, max_new_tokens=6)
+            answered = await app.asks.ask(request(FOOT, user=1, sampling=sampled, guild_id=5, locale="zh-CN"), Heard())
+            await app.voices.of(answered.run.id)
+            return {
+                form: (await app.dumps.of(answered.run.id, what, form)).data
+                for form in FORMATS
+                if what == "lens" or form != "html"
+            }
+
+    expected = asyncio.run(in_discord())
+    for form, data in expected.items():
+        options = ("--temperature", "1.0", "--seed", "3", "--max-new-tokens", "6")
+        assert run("dump", FOOT, "--what", what, "-o", f"foot.{form}", *options)[0] == 0
+        assert (tmp_path / f"foot.{form}").read_bytes() == data, form
+
+
+def test_of_a_stored_run(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
+    config = Config.model_validate({"storage": {"url": f"sqlite+aiosqlite:///{tmp_path / 'runs.sqlite3'}"}})
+
+    async def asked() -> str:
+        async with open_app(config, engine_factory=lambda: engine) as app:
+            await app.model.start()
+            return str((await app.asks.ask(request(FOOT), Heard())).run.id)
+
+    run_id = asyncio.run(asked())
+    assert run("dump", "--run", run_id, "--what", "hidden", "-o", "run.npz")[0] == 0
+    assert run("dump", FOOT, "--what", "hidden", "-o", "foot.npz")[0] == 0
+    assert np.array_equal(load(tmp_path / "run.npz").arrays["hidden"], load(tmp_path / "foot.npz").arrays["hidden"])
+    refused(run("dump", "--run", "nobody", "-o", "x.json"), "Ask again")
+
+
+def test_choices_and_options_reach_the_dump(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
+    options = ("--style", "story", "--seed", "7", "--temperature", "0.5", "--max-new-tokens", "3")
+    assert run("dump", FOOT, "-o", "x", "--format", "json", "--positions", "9-10", "--depths", "0,12", *options)[0] == 0
+    shown = json.loads((tmp_path / "x").read_text())
+    assert (shown["positions"], shown["depths"]) == ([9, 10], [0, 12])
+    assert (shown["meta"]["style"], shown["meta"]["seed"], shown["meta"]["sampler"]["temperature"]) == ("story", 7, 0.5)
+    assert len(shown["answer_ids"]) == 3
+    assert engine.jobs[-1].sampling.max_new_tokens == 3
+
+
+def test_to_the_standard_output(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Out(io.TextIOWrapper):
+        pass
+
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", Out(raw, encoding="utf-8", write_through=True))
+    code, _, err = run("dump", FOOT, "-o", "-", "--format", "csv")
+    assert code == 0
+    assert raw.getvalue().startswith(b"array,")
+    assert "sha256" in err
+
+
+def test_a_file_that_is_there_stays(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
+    (tmp_path / "foot.json").write_text("mine")
+    refused(run("dump", FOOT, "-o", "foot.json"), "there already", "--force")
+    assert (tmp_path / "foot.json").read_text() == "mine"
+    assert engine.jobs == []
+    assert run("dump", FOOT, "-o", "foot.json", "--force")[0] == 0
+    assert load(tmp_path / "foot.json").what == "lens"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "a question, or --run, or --load"),
+        ((FOOT, "--load", "x"), "one of them"),
+        ((FOOT,), "-o FILE"),
+        (("  ", "-o", "x.json"), "no question"),
+        ((FOOT, "-o", "none/x.json"), "folder"),
+        ((FOOT, "-o", "."), "cannot be written"),
+        ((FOOT, "-o", "x.json", "--positions", "9-"), "3-7,9"),
+        ((FOOT, "-o", "x.json", "--positions", "0"), "from 8 to 13"),
+        ((FOOT, "-o", "x.json", "--what", "hidden", "--positions", "99"), "from 0 to 13"),
+        ((FOOT, "-o", "x.json", "--depths", "13"), "from 0 to 12"),
+        ((FOOT, "-o", "x.html", "--depths", "1"), "every depth"),
+        ((FOOT, "-o", "x.json", "--lens", "tuned"), "lens"),
+        (("--load", "none.json"), "cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_a_sentence(
+    run: Run, engine: FakeEngine, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    refused(run("dump", *arguments), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_model_leaves_nothing(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
+    engine.trace_error = models.engine.OutOfMemoryError("The device ran out of memory.")
+    refused(run("dump", FOOT, "-o", "foot.json"), "out of memory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dump_is_shown_again(run: Run, engine: FakeEngine) -> None:
+    for form in ("json", "csv", "npz", "safetensors"):
+        run("dump", FOOT, "-o", f"foot.{form}")
+        code, out, err = run("dump", "--load", f"foot.{form}")
+        assert (code, err) == (0, "")
+        assert "lens (logit) · fake float32 · 8 + 6 tokens · 6 positions, 13 of 13 depths · temperature 0.0, seed 0" in out
+        assert "The answer is 2." in out
+        assert "inner voice" in out
+        assert "probability of the emitted token" in out
+        assert "\x1b" not in out  # plain text when piped
+
+
+def test_what_is_told_is_told_of_a_whole_answer(run: Run, engine: FakeEngine) -> None:
+    run("dump", FOOT, "-o", "some.json", "--positions", "9-11")
+    out = run("dump", "--load", "some.json")[1]
+    assert "3 positions, 13 of 13 depths" in out
+    assert "inner voice" not in out
+    assert "probability of the emitted token" in out
+
+
+@pytest.mark.parametrize("more", [("--what", "hidden"), ("--what", "attention"), ("--depths", "1,2")])
+def test_arrays_are_listed(run: Run, engine: FakeEngine, more: tuple[str, ...]) -> None:
+    run("dump", FOOT, "-o", "x.npz", *more)
+    out = run("dump", "--load", "x.npz")[1]
+    assert "float32" in out
+    assert ("depth × position × channel" in out) == ("hidden" in more)

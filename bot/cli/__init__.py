@@ -146,51 +146,6 @@ def dump_layers(
     dump(settings, Given(question, run_id, load, output, force, what, form, positions, depths, lens, style))
 
 
-@cli.command("dump")
-def dump_layers(
-    question: Annotated[
-        str | None, typer.Argument(help="For example: How many eyes does my foot have?", show_default=False)
-    ] = None,
-    config: ConfigOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file; - is the standard output.", show_default=False)
-    ] = None,
-    what: Annotated[
-        Literal["lens", "hidden", "attention"],
-        typer.Option("--what", help="What the lens reads, the residual stream, or the attention of all heads."),
-    ] = "lens",
-    form: Annotated[
-        Literal["json", "csv", "npz", "safetensors", "html", "json.gz", "csv.gz"] | None,
-        typer.Option("--format", help="By the file's name otherwise.", show_default=False),
-    ] = None,
-    positions: Annotated[
-        str | None,
-        typer.Option("--positions", help="Of prompt + answer, from 0: 3-7,9. The answer's otherwise.", show_default=False),
-    ] = None,
-    depths: Annotated[str | None, typer.Option("--depths", help="Such as 0,20-30; all otherwise.", show_default=False)] = None,
-    run_id: Annotated[
-        str | None, typer.Option("--run", help="Of a stored answer, instead of a question.", show_default=False)
-    ] = None,
-    load: Annotated[
-        Path | None, typer.Option("--load", help="Show a dump file instead of making one.", show_default=False)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    style: StyleOption = None,
-    lens: Annotated[
-        Literal["logit", "tuned", "jacobian"] | None,
-        typer.Option("--lens", help="What the depths are read through.", show_default=False),
-    ] = None,
-    temperature: TemperatureOption = None,
-    seed: SeedOption = None,
-    max_new_tokens: TokensOption = None,
-) -> None:
-    """Write what every depth held while it answered: JSON, CSV, NPZ, safetensors or a page. --load shows such a file."""
-    from bot.cli.dump import Given, dump
-
-    settings = _sampled(_config(config), temperature, seed, max_new_tokens)
-    dump(settings, Given(question, run_id, load, output, force, what, form, positions, depths, lens, style))
-
-
 @cli.command("bench")
 def measure(
     config: ConfigOption = None,

@@ -80,7 +80,8 @@ def measure(config: Config, wishes: Wishes, say: Callable[[str], None]) -> Repor
 
     def opened() -> subject.Subject:
         if wishes.shape is None:
-            return subject.of_config(model, say)
+            own = model.id == config.model.id  # a lens file is one model's
+            return subject.of_config(model, say, lens=config.lens.kind, lens_file=config.lens.path if own else None)
         twin = bool(suite.NEEDS_TWIN & set(settings.parts))
         return subject.of_shape(wishes.shape, layers=wishes.layers, device=model.device, dtype=model.dtype, say=say, twin=twin)
 

@@ -19,7 +19,7 @@ from bot.errors import ForwardPassError
 from bot.render.eval_plot import draw
 from bot.render.eval_table import tables
 from bot.services import bank, evaluation
-from models.types import Engine
+from models.types import Engine, LensName
 
 SCHEMA = 1
 
@@ -48,7 +48,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     langs: dict[str, tuple[bank.Lang, ...]] = {"en": ("en",), "zh": ("zh",), "all": ("en", "zh")}
     todo = evaluation.items(bank.load_bank(), langs=langs[wishes.lang], kind=wishes.kind, limit=wishes.limit)
     engine = _load(config, wishes)
-    settings = settings_of(engine, wishes)
+    settings = settings_of(engine, wishes, config.lens.kind)
     report = evaluation.report_of(settings, list(_records(engine, todo, settings, wishes)))
     if plot is not None:
         write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
@@ -60,7 +60,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
         console.print(shown)
 
 
-def settings_of(engine: Engine, wishes: Wishes) -> dict[str, Any]:
+def settings_of(engine: Engine, wishes: Wishes, lens: LensName = "logit") -> dict[str, Any]:
     """What makes two runs comparable: the first line of an output file."""
     info = engine.info
     return {
@@ -73,6 +73,7 @@ def settings_of(engine: Engine, wishes: Wishes) -> dict[str, Any]:
         "style": info.default_style,
         "max_new_tokens": wishes.max_new_tokens,
         "samples": wishes.samples,
+        "lens": lens,
     }
 
 
@@ -85,7 +86,9 @@ def _records(
     missing = [item for item in todo if item.key not in known]
     with _bar() as bar:
         task = bar.add_task("questions", total=len(todo), completed=len(todo) - len(missing))
-        made = evaluation.evaluate(engine, missing, max_new_tokens=wishes.max_new_tokens, samples=wishes.samples)
+        made = evaluation.evaluate(
+            engine, missing, max_new_tokens=wishes.max_new_tokens, samples=wishes.samples, lens=settings["lens"]
+        )
         for record in made:
             if wishes.output:
                 _append(wishes.output, asdict(record))
@@ -113,8 +116,9 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         lines = lines[:-1]
     try:
         found, *rows = (json.loads(line) for line in lines)
+        found.setdefault("lens", "logit")  # of a version that read no other
         records = [evaluation.Record(**row) for row in rows]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ForwardPassError(f"`{output}` holds no evaluation.", hint="Name another --output.") from error
     changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
     if changed:
@@ -146,7 +150,13 @@ def _load(config: Config, wishes: Wishes) -> Engine:
     with console.status("waking up…") as status:
         from models.engine import load  # torch is imported under the spinner
 
-        return load(model, prompt=config.prompt, on_stage=lambda stage: status.update(f"{stage}…"))
+        return load(
+            model,
+            prompt=config.prompt,
+            kind=config.lens.kind,
+            lens_file=config.lens.path if model.id == config.model.id else None,  # a file is one model's
+            on_stage=lambda stage: status.update(f"{stage}…"),
+        )
 
 
 def _bar() -> Progress:

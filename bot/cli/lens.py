@@ -1,8 +1,10 @@
-"""``forwardpass lens …``: training a learned lens of a model, and what a lens file is. Knows no tensors."""
+"""``forwardpass lens …``: training a learned lens of a model, measuring it, and what a lens file is. Knows no tensors."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +15,17 @@ from rich.table import Table
 from rich.text import Text
 
 from bot import log as logs
+from bot.cli.pictures import check_plot, write_plot
 from bot.config import Config
 from bot.errors import LensTrainingError
+from bot.render.lens_plot import draw
 from models.types import LearnedLens
 
 if TYPE_CHECKING:
     from models.lenses.affine import Card
+    from models.lenses.evaluating import Measured
+
+DISPOSITION = "The Jacobian lens reads what each depth is disposed to say, not a prediction, so that it need not come near."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,17 @@ def train(config: Config, wishes: Wishes) -> None:
     wanted = training.Wishes(
         kind=wishes.kind, tokens=wishes.tokens, recipe=recipe, words=words, source=source, resume=wishes.resume
     )
+    with _progress() as show:
+        made = training.train(config.model, wanted, path, prompt=config.prompt, on_done=show)
+    _show(made.card)
+    Console(stderr=True).print(
+        Text(f"✓ The lens is ready in {path}; set `lens.kind: {wishes.kind}` to read through it."), soft_wrap=True
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each stage, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
@@ -61,11 +79,71 @@ def train(config: Config, wishes: Wishes) -> None:
                 tasks[stage] = progress.add_task(stage, total=of)
             progress.update(tasks[stage], completed=min(done, of), total=of)
 
-        made = training.train(config.model, wanted, path, prompt=config.prompt, on_done=show)
-    _show(made.card)
-    Console(stderr=True).print(
-        Text(f"✓ The lens is ready in {path}; set `lens.kind: {wishes.kind}` to read through it."), soft_wrap=True
+        yield show
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What the options of ``lens eval`` say."""
+
+    file: Path | None
+    kind: LearnedLens | None
+    text: Path | None
+    tokens: int
+    seed: int | None
+
+
+def evaluate(config: Config, wishes: Measure, *, as_json: bool, plot: Path | None) -> None:
+    """Measure a lens on text that it was not fitted on, and show it beside the logit lens.
+
+    Raises:
+        ForwardPassError: there is no such lens, it is another model's, or the text is not fit.
+    """
+    check_plot(plot)
+    words = _read(wishes.text)
+    kind = wishes.kind or ("jacobian" if config.lens.kind == "jacobian" else "tuned")
+    logs.setup(config.log.model_copy(update={"level": "ERROR"}))
+    from models.lenses import evaluating, store
+    from models.lenses.training import SELF_WRITTEN
+
+    own = config.lens.path if config.lens.kind == kind else None
+    path = wishes.file.expanduser() if wishes.file else own or store.default_file(config.model, kind)
+    with _progress() as show:
+        found = evaluating.measure(
+            config.model,
+            path,
+            prompt=config.prompt,
+            tokens=wishes.tokens,
+            seed=wishes.seed,
+            words=words,
+            source=SELF_WRITTEN if wishes.text is None else wishes.text.name,
+            on_done=show,
+        )
+    if plot is not None:
+        write_plot(plot, draw(found, form=plot.suffix[1:].lower()))
+    if as_json:
+        print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))  # noqa: T201
+        return
+    _show_measured(found)
+
+
+def _show_measured(found: Measured) -> None:
+    console, card = Console(highlight=False), found.card
+    logit, learned = found.means
+    console.print(
+        Text.assemble((f"{card.kind} lens", "bold"), f" of {card.model}, on {found.positions:,} positions: {found.source}")
     )
+    table = Table(title="KL(final || depth) in nats", title_justify="left")
+    for name in ("depth", "logit", card.kind):
+        table.add_column(name, justify="right")
+    for depth, row in enumerate(zip(found.logit, found.learned, strict=True)):
+        table.add_row(str(depth), *(f"{kl:.3f}" for kl in row))
+    table.add_section()
+    table.add_row("mean", f"{logit:.3f}", f"{learned:.3f}")
+    console.print(table)
+    console.print(Text(f"Nearer to the output than the logit lens at {found.nearer} of {len(found.logit)} depths."))
+    if card.kind == "jacobian":
+        console.print(Text(DISPOSITION, "dim"))
 
 
 def info(path: Path, *, as_json: bool = False) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
@@ -23,10 +23,11 @@ from bot.services.monologue import Line, tell, verify
 from bot.services.monologue.written import write_now
 from models.readings import pivotal
 from models.trace import Trace
-from models.types import Answer, Engine, Job, Prober, Style, Turn
+from models.types import Answer, Engine, Job, LensName, Prober, Style, Turn
 
 log = logging.getLogger(__name__)
 Writer = Literal["told", "model"]
+DISPOSED = "Jacobian lens: what each depth is disposed to say; no prediction. The voice above is told through the logit lens."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,18 @@ class Looks:
     evidence: bool = False
     watch: tuple[str, ...] = ()
     why: bool = False
+    lens: LensName = "logit"
+
+    @property
+    def view(self) -> LensName | None:
+        """A lens that is shown and not told from."""
+        return self.lens if self.lens == "jacobian" else None
 
     @classmethod
     def of(cls, config: Config, *, watch: Sequence[str] = (), why: bool = False) -> Looks:
         """As the config has it; asked-for words are followed even where it wants no evidence."""
-        return cls(config.lens.top_k, config.monologue.writer, config.lens.evidence or bool(watch), tuple(watch), why)
+        evidence = config.lens.evidence or bool(watch)
+        return cls(config.lens.top_k, config.monologue.writer, evidence, tuple(watch), why, config.lens.kind)
 
 
 def ask_once(
@@ -87,9 +95,13 @@ def chat_loop(config: Config, *, style: Style | None) -> None:
 
 
 def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
-    """The one JSON object of ``--json``. Greedy, everything but ``timings`` is the same each time."""
+    """The one JSON object of ``--json``. Greedy, everything but ``timings`` is the same each time.
+
+    ``trace`` is what the monologue is told from; ``view`` is what the Jacobian lens reads, where that was asked for.
+    """
     answer = engine.answer(job)
     trace, lines, problem = _inner_voice(engine, answer, job.question, looks)
+    view = engine.trace(answer, k=looks.top_k, lens=looks.view) if trace is not None and looks.view else None
     timings = {
         "load_seconds": engine.info.load_seconds,
         "answer_pass_seconds": answer.seconds,
@@ -97,11 +109,6 @@ def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
         "tokens_per_second": answer.tokens_per_second,
         "second_pass_seconds": trace.meta["second_pass_seconds"] if trace else None,
     }
-    shown = trace.to_json() if trace else None
-    if shown is not None:
-        for key in ("answer_seconds", "second_pass_seconds"):
-            shown["meta"].pop(key, None)  # times stand in one place
-        shown["findings"].get("causal", {}).pop("seconds", None)
     return {
         "question": job.question,
         "answer": answer.text,
@@ -111,9 +118,21 @@ def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
         "mean_token_probability": mean_probability(answer),
         "monologue": [line.to_json() for line in lines],
         "no_inner_voice": problem,
-        "trace": shown,
+        "trace": _timeless(trace),
+        "view": _timeless(view),
         "timings": timings,
     }
+
+
+def _timeless(trace: Trace | None) -> dict[str, Any] | None:
+    """The trace without its times, which stand in one place."""
+    if trace is None:
+        return None
+    shown = trace.to_json()
+    for key in ("answer_seconds", "second_pass_seconds"):
+        shown["meta"].pop(key, None)
+    shown["findings"].get("causal", {}).pop("seconds", None)
+    return shown
 
 
 def _load(config: Config) -> Engine:
@@ -141,10 +160,18 @@ def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
-    console.print(Padding(Group(monologue_panel(lines), depth_map(trace, width=console.width)), (1, 0)))
+    console.print(Padding(Group(monologue_panel(lines), *_map(console, engine, answer, trace, looks)), (1, 0)))
     if trace.findings.causal is not None:
         console.print(Padding(causal_panel(trace.findings.causal), (0, 0, 1, 0)))
     return answer
+
+
+def _map(console: Console, engine: Engine, answer: Answer, trace: Trace, looks: Looks) -> list[RenderableType]:
+    """The depths as the told trace has them, or as the Jacobian lens reads them, which the line above it says."""
+    if looks.view is None:
+        return [depth_map(trace, width=console.width)]
+    view = engine.trace(answer, k=looks.top_k, lens=looks.view)
+    return [Text(DISPOSED, "yellow"), depth_map(view, width=console.width)]
 
 
 def _inner_voice(

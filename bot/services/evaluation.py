@@ -19,7 +19,7 @@ from bot.services.bank import Entry, Kind, Lang, Plain, grade
 from models import readings
 from models.findings import SelfReport
 from models.trace import Trace
-from models.types import Answer, BatchEngine, Engine, Job, Prober, Sampling
+from models.types import Answer, BatchEngine, Engine, Job, LensName, Prober, Sampling
 
 Role = Literal["trick", "twin"]
 Made = TypeVar("Made")
@@ -144,8 +144,18 @@ def items(
     return found
 
 
-def evaluate(engine: Engine, todo: Sequence[Item], *, max_new_tokens: int, samples: int, together: int = 32) -> Iterator[Record]:
+def evaluate(
+    engine: Engine,
+    todo: Sequence[Item],
+    *,
+    max_new_tokens: int,
+    samples: int,
+    together: int = 32,
+    lens: LensName | None = None,
+) -> Iterator[Record]:
     """Put the questions, greedily, so many at once; the records come in order, as each batch is done.
+
+    The figures of the depths are those of ``lens``, the engine's own when None.
 
     Raises:
         ForwardPassError: whatever an answer or its second pass fails with; what was yielded before stands.
@@ -154,7 +164,7 @@ def evaluate(engine: Engine, todo: Sequence[Item], *, max_new_tokens: int, sampl
         batch = todo[start : start + together]
         jobs = [Job(item.asked.question, sampling=Sampling(max_new_tokens=max_new_tokens)) for item in batch]
         answers = _answers(engine, jobs)
-        traces = _traces(engine, answers)
+        traces = _traces(engine, answers, lens)
         drawn = _answers(engine, [more for job in jobs for more in sampled_jobs(job, samples)])
         for at, (item, answer, trace) in enumerate(zip(batch, answers, traces, strict=True)):
             report = _report(engine, item, answer, [a.text for a in drawn[at * samples : (at + 1) * samples]])
@@ -252,10 +262,10 @@ def _answers(engine: Engine, jobs: Sequence[Job]) -> list[Answer]:
     return [_or_raise(found[at]) for at in range(len(jobs))]
 
 
-def _traces(engine: Engine, answers: Sequence[Answer]) -> list[Trace]:
+def _traces(engine: Engine, answers: Sequence[Answer], lens: LensName | None) -> list[Trace]:
     if not isinstance(engine, BatchEngine):
-        return [engine.trace(answer) for answer in answers]
-    return [_or_raise(trace) for trace in engine.traces(answers)]
+        return [engine.trace(answer, lens=lens) for answer in answers]
+    return [_or_raise(trace) for trace in engine.traces(answers, lens=lens)]
 
 
 def _or_raise(value: Made | BaseException) -> Made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -21,9 +22,12 @@ from bot.storage.records import Run
 from bot.storage.runs import RunStore
 from models.findings import SelfReport
 from models.trace import Trace
-from models.types import Answer, Job
+from models.types import Answer, Job, LensName
 
 T = TypeVar("T")
+
+_VIEWS = 16
+"""Traces through another lens than the told one that are kept in memory: pages of a picture are turned within a minute."""
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +47,8 @@ class InnerVoice:
     sureness: str = field(default="", repr=False)
     """How sure it was, each figure by its name; "" when nothing is known."""
     locale: str = "en-US"
+    picture_lens: str = "logit"
+    """What the picture was read through; with the Jacobian lens another one than the told lines."""
 
 
 class VoiceService:
@@ -59,7 +65,10 @@ class VoiceService:
         self_report: bool = True,
         agreement: int = 0,
         history_turns: int = 6,
+        lens: LensName = "logit",
     ) -> None:
+        self._lens = lens
+        self._views: OrderedDict[tuple[str, LensName], Trace] = OrderedDict()
         self._agreement = agreement
         self._history_turns = history_turns
         self._asking_again = asyncio.Lock()
@@ -89,14 +98,25 @@ class VoiceService:
         self._memory.told(run.channel_id, run.id, phrases_of(lines))
         if self._writer == "model":
             lines = (await write(self._model.answer, trace, lines, language, request_id=run.id)).lines
-        picture = await asyncio.to_thread(heatmap_png, trace, locale=language)
+        seen = await self._pictured(run, trace)
+        picture = await asyncio.to_thread(heatmap_png, seen, locale=language)
         sureness = sureness_line(trace, trace.findings.self_report, language)
-        return InnerVoice(run, trace, lines, picture, alt_text(trace, locale=language), sureness, language)
+        alt, through = alt_text(seen, locale=language), str(seen.meta.get("lens", "logit"))
+        return InnerVoice(run, trace, lines, picture, alt, sureness, language, through)
 
-    async def read(self, run_id: str) -> tuple[Run, Trace]:
-        """A run and its trace, without telling. Raises what `of` raises."""
+    async def read(self, run_id: str, *, lens: LensName | None = None) -> tuple[Run, Trace]:
+        """A run and its trace, without telling.
+
+        Args:
+            run_id: of the run.
+            lens: read it through this one. The stored trace, which the monologue is told from, stays as it is.
+
+        Raises:
+            LensError: the lens has not been trained, or cannot be used with this model; and what `of` raises.
+        """
         run = await self._runs.get(run_id)
-        return run, await self._trace(run)
+        trace = await self._trace(run)
+        return run, trace if lens is None else await self._through(run, trace, lens)
 
     async def glance(self, answer: Answer) -> Trace:
         """The second pass of an answer that is not stored, without further evidence. Raises ModelError."""
@@ -182,6 +202,25 @@ class VoiceService:
             task = self._running[run.id] = asyncio.create_task(self._second_pass(run))
             task.add_done_callback(lambda done: self._finished(run.id, done))
         return await asyncio.shield(task)
+
+    async def _through(self, run: Run, told: Trace, lens: LensName) -> Trace:
+        """The run's trace through a lens: ``told`` if it is that, else a second pass of its own, which is not stored."""
+        if told.meta.get("lens", "logit") == lens:
+            return told
+        if (run.id, lens) not in self._views:
+            await self.same_model(run)
+            answer = await self._runs.load_answer(run.id)
+            self._views[run.id, lens] = await self._model.trace(answer, k=self._top_k, lens=lens)
+            while len(self._views) > _VIEWS:
+                self._views.popitem(last=False)
+        self._views.move_to_end((run.id, lens))
+        return replace(self._views[run.id, lens], findings=replace(told.findings, watched=None))  # words are of one lens
+
+    async def _pictured(self, run: Run, trace: Trace) -> Trace:
+        """What the picture shows: the told trace, or where the Jacobian lens is the configured one, what that reads."""
+        if self._lens != "jacobian":
+            return trace
+        return await self._extra(run, self._through(run, trace, self._lens)) or trace
 
     async def _with_evidence(self, run: Run, answer: Answer, trace: Trace) -> Trace:
         """More looks beside the lens. Each is an extra: without it the rest is told alone."""

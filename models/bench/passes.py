@@ -137,12 +137,12 @@ class _Ways:
             LENS: lambda: self._keep(
                 LENS, lens.trace(subject.engine.model, prompt, ids, k=k, tokenizer=subject.engine.tokenizer)
             ),
-            COLD: lambda: self._keep(COLD, subject.engine.trace(self.answer, k=k)),
+            COLD: lambda: self._keep(COLD, subject.engine.trace(self.answer, k=k, lens=subject.lens)),
         }
         self.before: dict[str, Callable[[], Any]] = {}
         if self._forget is not None:
             self.before[COLD] = self._forget
-            self.calls[CAPTURED] = lambda: self._keep(CAPTURED, subject.engine.trace(self.answer, k=k))
+            self.calls[CAPTURED] = lambda: self._keep(CAPTURED, subject.engine.trace(self.answer, k=k, lens=subject.lens))
             self.before[CAPTURED] = self._ask_again
             self._ask_again()
 
@@ -166,13 +166,17 @@ class _Ways:
         return peak_bytes(self.calls[name], self._subject.device)
 
     def off(self, name: str) -> float | None:
-        """Largest difference of a kept probability to the plain way's of the same token at the same place."""
+        """Largest difference of a kept probability to the plain way's of the same token at the same place.
+
+        Through a learned lens the plain way says the same at the last depth alone.
+        """
         trace = self.traces.get(name)
         if trace is None:
             return None
         ids = torch.from_numpy(trace.top_ids)
         plain = reference.probabilities_at(self._subject.reference, trace.prompt_ids.tolist(), trace.answer_ids.tolist(), ids)
-        return float(np.abs(trace.top_probs - plain.numpy()).max())
+        same = slice(None) if trace.meta.get("lens") == "logit" else slice(-1, None)
+        return float(np.abs(trace.top_probs - plain.numpy())[:, same].max())
 
     def states(self, name: str) -> str | None:
         trace = self.traces.get(name)

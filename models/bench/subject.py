@@ -11,6 +11,7 @@ import random
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from models.bench import shapes
 from models.bench.results import Measured
 from models.errors import ModelError, OutOfMemoryError
 from models.memory import free_bytes, memory_errors
-from models.types import Job, ModelConfig, PromptConfig, Sampling
+from models.types import Job, LensName, ModelConfig, PromptConfig, Sampling
 
 _HF: Any = transformers  # typed in parts only
 
@@ -54,6 +55,8 @@ class Subject:
     """Of all blocks together; a mixture of experts counts all of them."""
     head_parameters: int
     make_reference: Callable[[], Any]
+    lens: LensName = "logit"
+    """What the engine's second passes are read through; the plain reference reads the logit lens."""
     _reference: Any = None
 
     @property
@@ -90,10 +93,11 @@ class Subject:
         return prompts.build(self.engine.tokenizer, job, PromptConfig(), self.engine.info.context).ids
 
 
-def of_config(config: ModelConfig, say: Say) -> Subject:
-    """The model that ``config`` names.
+def of_config(config: ModelConfig, say: Say, *, lens: LensName = "logit", lens_file: Path | None = None) -> Subject:
+    """The model that ``config`` names, its second passes read through ``lens``.
 
     Raises:
+        LensError: the lens has not been trained, or is another model's.
         ModelError: it cannot be loaded, is quantized, or is spread over devices: the plain reference would not be the same.
     """
     if config.quantization != "none" or config.device_map is not None or config.max_memory is not None:
@@ -101,7 +105,7 @@ def of_config(config: ModelConfig, say: Say) -> Subject:
             "The benchmark compares with plain transformers, on one device and without quantization.",
             hint="Set `model.quantization` to none and empty `model.device_map` and `model.max_memory`.",
         )
-    made = engine.load(config, on_stage=say)
+    made = engine.load(config, kind=lens, lens_file=lens_file, on_stage=say)
     if not made.tokenizer.chat_template:
         made.tokenizer.chat_template = _PLAIN  # a base model: the question alone, and no line ends the answer
     device, dtype = loading.choose_device(config.device), made.model.dtype
@@ -114,7 +118,9 @@ def of_config(config: ModelConfig, say: Say) -> Subject:
             plain = _HF.AutoModelForCausalLM.from_pretrained(source.place, dtype=dtype, **options)
         return plain.to(device).eval()
 
-    return _subject(made, made.model.config, device, dtype, name=made.info.name, random=False, reference=reference)
+    found = _subject(made, made.model.config, device, dtype, name=made.info.name, random=False, reference=reference)
+    found.lens = lens
+    return found
 
 
 def of_shape(name: str, *, layers: int | None, device: str, dtype: str, say: Say, twin: bool = True) -> Subject:

@@ -112,7 +112,7 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
         askers=found_askers,
         lag=lag,
         scaling=found_scaling,
-        notes=notes(second),
+        notes=(*through(subject), *notes(second)),
     )
 
 
@@ -149,6 +149,15 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def through(subject: Subject | None) -> tuple[str, ...]:
+    """What a reader must know of the lens."""
+    if subject is None or subject.lens == "logit":
+        return ()
+    return (
+        f"The engine's second passes are read through the {subject.lens} lens, the plain reference's through the logit lens.",
+    )
 
 
 def notes(second: Sequence[SecondPass] | None) -> tuple[str, ...]:

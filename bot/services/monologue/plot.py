@@ -38,8 +38,10 @@ def tell(trace: Trace, locale: str = "en-US", *, avoid: Sequence[str] = (), ever
         avoid: ids of phrases used lately in the same place (`phrases_of`), oldest first; none of them is used again while there
             is another way to say it, and what can be left unsaid is left unsaid.
         everything: the long form, with a line per telling token and all the evidence; may be longer than `LONGEST`.
+
+    Nothing is told from the Jacobian lens: what it reads is a disposition, and every depth told here is a reading of the output.
     """
-    if trace.depths < 1:
+    if trace.depths < 1 or not facts.tellable(trace):
         return ()
     pivot = read.pivotal(trace)
     spoken = [t for t in range(trace.length) if not trace.special[t]]

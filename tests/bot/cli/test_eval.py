@@ -104,3 +104,23 @@ def test_languages_and_kinds_can_be_chosen() -> None:
     result = run("--lang", "zh", "--kind", "riddle", "--limit", "2", "--samples", "0")
     assert result.exit_code == 0, result.output
     assert "zh" in result.stdout
+
+
+def test_the_lens_of_the_config_is_read_and_runs_of_two_lenses_are_not_mixed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = FakeEngine(SCRIPT, lenses=("logit", "tuned", "jacobian"))
+    monkeypatch.setattr(evaluate, "_load", lambda _config, _wishes: fake)
+    found = {}
+    for kind in ("logit", "tuned"):
+        monkeypatch.setenv("FORWARDPASS_LENS__KIND", kind)
+        result = run("--limit", "5", "--samples", "0", "--json", "--output", f"{kind}.jsonl")
+        assert result.exit_code == 0, result.output
+        found[kind] = {s["name"]: s["auroc"] for s in json.loads(result.stdout)["scores"]}
+        assert json.loads((tmp_path / f"{kind}.jsonl").read_text(encoding="utf-8").splitlines()[0])["lens"] == kind
+    assert found["logit"]["p_true"] == found["tuned"]["p_true"]
+    rows = {k: (tmp_path / f"{k}.jsonl").read_text(encoding="utf-8").splitlines()[1:] for k in found}
+    assert rows["logit"] != rows["tuned"]
+    refused = run("--limit", "5", "--samples", "0", "--output", "logit.jsonl")
+    assert isinstance(refused.exception, ForwardPassError)
+    assert "lens 'logit', now 'tuned'" in str(refused.exception)

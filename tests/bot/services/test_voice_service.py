@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bot.errors import NoInnerVoiceError, RunExpiredError, RunOfAnotherModelError, TraceMismatchError
-from bot.services.monologue import is_true, phrases_of
+from bot.errors import LensNotFoundError, NoInnerVoiceError, RunExpiredError, RunOfAnotherModelError, TraceMismatchError
+from bot.services.monologue import is_true, phrases_of, tell, verify
 from bot.services.monologue.memory import PhraseMemory
 from models.errors import OutOfMemoryError
 from models.trace import Trace
-from models.types import Answer, FinalTop
-from tests.bot.services.rig import Engine, rigged, until
+from models.types import Answer, FinalTop, Job
+from tests.bot.services.rig import FOOT, Engine, rigged, until
 
 
 async def test_lines_that_hold_and_a_picture(tmp_path: Path) -> None:
@@ -199,3 +199,56 @@ def test_the_memory_of_phrases_is_bounded() -> None:
     for channel in (2, 3):
         memory.told(channel, f"there {channel}", ["phrase"])
     assert memory.avoid(1, "new") == ()
+
+
+async def test_another_lens_reads_a_stored_run_and_leaves_its_trace(tmp_path: Path) -> None:
+    async with rigged(tmp_path, Engine(lenses=("logit", "tuned", "jacobian"))) as rig:
+        run = (await rig.ask()).run
+        voice = await rig.app.voices.of(run.id)
+        assert rig.engine.traces == 1
+        _, tuned = await rig.app.voices.read(run.id, lens="tuned")
+        assert (tuned.meta["lens"], voice.trace.meta["lens"], voice.picture_lens) == ("tuned", "logit", "logit")
+        assert (tuned.emitted_prob[:, -1] == voice.trace.emitted_prob[:, -1]).all()
+        assert (tuned.emitted_prob[:, 1] != voice.trace.emitted_prob[:, 1]).any()
+        assert tuned.findings.to_json() == voice.trace.findings.to_json()  # what is beside the lens is the same
+        await rig.app.voices.read(run.id, lens="tuned")
+        _, logit = await rig.app.voices.read(run.id, lens="logit")
+        assert rig.engine.traces == 2  # one of each lens
+        stored = await rig.runs.load_trace(run.id)
+        assert stored is not None
+        assert stored.to_bytes() == logit.to_bytes()
+        assert stored.meta["lens"] == "logit"
+
+
+async def test_a_lens_that_is_not_there_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        run = (await rig.ask()).run
+        with pytest.raises(LensNotFoundError, match="no tuned lens"):
+            await rig.app.voices.read(run.id, lens="tuned")
+        assert (await rig.app.voices.of(run.id)).lines
+
+
+async def test_with_the_jacobian_lens_the_picture_is_another_and_the_told_lines_are_the_same(tmp_path: Path) -> None:
+    engine = Engine(lenses=("logit", "jacobian"))
+    async with rigged(tmp_path / "a", engine) as rig:
+        plain = await rig.app.voices.of((await rig.ask()).run.id)
+    async with rigged(tmp_path / "b", engine, lens={"kind": "jacobian"}) as rig:
+        voice = await rig.app.voices.of((await rig.ask()).run.id)
+    assert (voice.trace.meta["lens"], voice.picture_lens) == ("logit", "jacobian")
+    assert [line.text for line in voice.lines] == [line.text for line in plain.lines]
+    assert voice.heatmap != plain.heatmap
+    assert "Jacobian lens" in voice.alt
+    async with rigged(tmp_path / "c", Engine(), lens={"kind": "jacobian"}) as rig:  # it is gone: the logit lens's picture stands
+        voice = await rig.app.voices.of((await rig.ask()).run.id)
+    assert (voice.picture_lens, "logit lens" in voice.alt) == ("logit", True)
+
+
+def test_nothing_is_told_from_the_jacobian_lens() -> None:
+    engine = Engine(lenses=("logit", "jacobian"))
+    answer = engine.answer(Job(FOOT))
+    trace, disposed = engine.trace(answer), engine.trace(answer, lens="jacobian")
+    lines = tell(trace)
+    assert verify(lines, trace) == lines
+    assert tell(disposed) == ()
+    assert tell(disposed, everything=True) == ()
+    assert verify(lines, replace(trace, meta={**trace.meta, "lens": "jacobian"})) == ()

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from models.bench import subject
+from models.bench import passes, subject, suite
 from models.bench.subject import endless
-from models.errors import ModelError, OutOfMemoryError
+from models.errors import LensNotFoundError, ModelError, OutOfMemoryError
+from models.lenses import store
+from models.lenses.affine import AffineLens, Card
 from models.types import ModelConfig
 from tests.models import tiny
 
@@ -84,6 +86,24 @@ def test_a_real_folder(tmp_path) -> None:
         answer = made.engine.answer(job)
     assert answer.answer_ids == subject_generate(made, answer.prompt_ids)
     assert not made.measured.random
+
+
+def test_a_learned_lens_is_measured_and_held_against_the_last_depth(tmp_path) -> None:
+    tiny.model(eos_token_id=None, pad_token_id=None).save_pretrained(tmp_path)
+    tiny.tokenizer(chat=False).save_pretrained(tmp_path)
+    config = ModelConfig(id=str(tmp_path), device="cpu", cache_dir=str(tmp_path))
+    with pytest.raises(LensNotFoundError):
+        subject.of_config(config, lambda _: None, lens="tuned")
+    card = Card("tuned", "tiny", None, "x", 4, 32, "float32", (), 0, "model", {}, {})
+    store.save(store.default_file(config, "tuned"), AffineLens(torch.randn(4, 32, 32), torch.randn(4, 32), card))
+    made = subject.of_config(config, lambda _: None, lens="tuned")
+    with endless(made.engine):
+        ways = passes._Ways(made, 3, 2)
+        for name in (passes.COLD, passes.CAPTURED):
+            ways.calls[name]()
+    assert {ways.traces[name].meta["lens"] for name in (passes.COLD, passes.CAPTURED)} == {"tuned"}
+    assert ways.off(passes.COLD) < 1e-4
+    assert "tuned lens" in suite.through(made)[0]
 
 
 def subject_generate(made: subject.Subject, prompt_ids: tuple[int, ...]) -> tuple[int, ...]:

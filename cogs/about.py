@@ -5,14 +5,12 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.ui.about import about_text, command_lines, help_text, model_text
+from bot.ui.about import about_text, command_lines, help_text, model_text, state_text, thinking_text
 from bot.ui.beyond import Card
 from bot.ui.pressing import Press, everywhere, locale_of
-from bot.ui.wording import words
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -40,28 +38,17 @@ class About(commands.Cog):
     @everywhere
     async def about(self, interaction: Press) -> None:
         """What this bot is."""
-        text = about_text(
-            metadata.version("forward-pass"), interaction.client.app.config.storage.keep_days, locale_of(interaction)
-        )
-        await interaction.response.send_message(view=Card(f"{text}\n\n{self._thinking(interaction, short=True)}"), ephemeral=True)
+        locale = locale_of(interaction)
+        what = about_text(metadata.version("forward-pass"), self._bot.app.config.storage.keep_days, locale)
+        text = f"{what}\n\n{state_text(self._model, locale) or thinking_text(self._model, locale)}"
+        await interaction.response.send_message(view=Card(text), ephemeral=True)
 
     @model.command(name="info", description="Which model is thinking: its size, where it runs, and how I read it.")
     async def model_info(self, interaction: Press) -> None:
         """The loaded model in words."""
-        await interaction.response.send_message(view=Card(self._thinking(interaction)), ephemeral=True)
-
-    def _thinking(self, interaction: Press, *, short: bool = False) -> str:
-        info, failure, locale = self._model.info, self._model.failure, locale_of(interaction)
-        if failure is not None and info is None:
-            return f"⚠️ {failure.for_user()}"
-        if info is None:
-            return words(locale)("about_loading")
-        kind = interaction.client.app.config.lens.kind
-        return (
-            words(locale)("about_thinking", name=discord.utils.escape_markdown(info.name))
-            if short
-            else model_text(info, kind, locale)
-        )
+        locale, lens = locale_of(interaction), self._bot.app.config.lens.kind
+        text = state_text(self._model, locale) or model_text(self._model, lens, locale)
+        await interaction.response.send_message(view=Card(text), ephemeral=True)
 
 
 async def setup(bot: ForwardPassBot) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import discord
 from discord import app_commands
 
+from bot.errors import ForwardPassError
 from bot.render.wording import words as picture_words
 from bot.ui.text import escape
 from bot.ui.translator import description, name_of
@@ -56,9 +57,33 @@ def about_text(version: str, keep_days: int, locale: str = ENGLISH) -> str:
     return "\n\n".join([f"{say('about_title', version=version)}\n{parts[0]}", *parts[1:]])
 
 
-def model_text(info: ModelInfo, lens: str, locale: str = ENGLISH) -> str:
+class Model(Protocol):
+    """The loaded or loading model."""
+
+    @property
+    def info(self) -> ModelInfo | None: ...
+
+    @property
+    def failure(self) -> ForwardPassError | None: ...
+
+
+def state_text(model: Model, locale: str = ENGLISH) -> str:
+    """Why no model is there to speak of; "" when one is."""
+    if model.info is not None:
+        return ""
+    return f"⚠️ {model.failure.for_user()}" if model.failure is not None else words(locale)("about_loading")
+
+
+def thinking_text(model: Model, locale: str = ENGLISH) -> str:
+    """The loaded model by its name."""
+    return "" if model.info is None else words(locale)("about_thinking", name=escape(model.info.name))
+
+
+def model_text(model: Model, lens: str, locale: str = ENGLISH) -> str:
     """The loaded model in words."""
-    say = words(locale)
+    say, info = words(locale), model.info
+    if info is None:
+        return ""
     revision = say("model_revision", revision=info.revision[:12]) if info.revision else ""
     sizes = {"layers": info.layers, "vocabulary": f"{info.vocabulary:,}", "context": f"{info.context:,}"}
     if info.inner_voice is None:

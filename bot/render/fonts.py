@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -20,6 +21,7 @@ from matplotlib.ft2font import FT2Font
 
 LATIN, CJK = "Forward Pass Latin", "Forward Pass CJK"
 REGULAR, BOLD = 400, 700
+JOINER = "\u200d"
 _SCRIPTS = """Emoji Sans SansSymbols SansArabic SansHebrew SansDevanagari SansThai SansBengali SansTamil SansTelugu SansKannada
     SansMalayalam SansGujarati SansGurmukhi SansOriya SansSinhala SansGeorgian SansArmenian SansEthiopic SansKhmer SansLao
     SansMyanmar"""
@@ -70,16 +72,32 @@ def _register(family: str, regular: Path, bold: Path | None) -> Face:
 
 
 @lru_cache(maxsize=8192)
-def family_of(char: str) -> str | None:
-    """The first family that has the character; None when none has."""
-    return next((face.family for face in faces() if ord(char) in face.points), None)
+def family_of(cluster: str) -> str | None:
+    """The first family that has all characters of a cluster; None when none has."""
+    points = {ord(char) for char in cluster}
+    return next((face.family for face in faces() if points <= face.points), None)
 
 
 def families(text: str | None = None) -> list[str]:
     """The families to hand to Matplotlib for a text: Latin, and after it what else the text needs; all for no text."""
     if text is None:
         return [face.family for face in faces()]
-    return list(dict.fromkeys([LATIN, *(family for char in text if (family := family_of(char)))]))
+    return list(dict.fromkeys([LATIN, *(family for cluster in clusters(text) if (family := family_of(cluster)))]))
+
+
+def clusters(text: str) -> list[str]:
+    """The text in pieces that one font must draw: a character with the marks, joiners and emoji parts that go with it."""
+    found: list[str] = []
+    for char in text:
+        if found and (_goes_on(char) or found[-1].endswith(JOINER)):
+            found[-1] += char
+        else:
+            found.append(char)
+    return found
+
+
+def _goes_on(char: str) -> bool:
+    return char == JOINER or unicodedata.category(char)[0] == "M" or "\U0001f3fb" <= char <= "\U0001f3ff"
 
 
 def language(text: str) -> str:

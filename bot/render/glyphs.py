@@ -8,26 +8,52 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from bot.render.fonts import families, family_of
+from bot.render.fonts import clusters, families, family_of
 
 __all__ = ["BOLD", "LETTER", "PLACEHOLDER", "columns", "drawable", "families", "fit", "wrap"]
-PLACEHOLDER = "▯"
+PLACEHOLDER, CIRCLE = "▯", "◌"
 LETTER, BOLD = 0.60, 0.70
 """Width of a letter of DejaVu Sans and of its bold face, as a share of the font's size."""
 
 
+def drawable(text: str) -> str:
+    """The text with all that no font has replaced by something visible.
+
+    That is a placeholder, the number of a control picture, or a dotted circle under a mark that the font of its letter lacks.
+    """
+    return "".join(_drawable(cluster) for cluster in clusters(text))
+
+
 @lru_cache(maxsize=8192)
+def _drawable(cluster: str) -> str:
+    if len(cluster) == 1:
+        return _drawable_char(cluster)
+    if family_of(cluster) is not None:
+        return cluster
+    return _drawable_char(cluster[0]) + "".join(_apart(char) for char in cluster[1:])
+
+
 def _drawable_char(char: str) -> str:
+    category = unicodedata.category(char)
+    if category == "Cf":  # would turn the letters after it around, if it did anything
+        return ""
+    if category[0] == "M":
+        return _apart(char)
     if family_of(char) is not None:
         return char
     if "\u2400" <= char <= "\u241f":  # the pictures of control characters, which hardly any font has
         return f"⟨{ord(char) - 0x2400:02X}⟩"
-    return "" if unicodedata.category(char) in ("Mn", "Me", "Cf") else PLACEHOLDER
+    return PLACEHOLDER
 
 
-def drawable(text: str) -> str:
-    """The text with every character that no font has replaced by something visible: a control picture by its number."""
-    return "".join(_drawable_char(char) for char in text)
+def _apart(char: str) -> str:
+    """What went with another character, by itself: a mark on a dotted circle, nothing for a joiner or selector."""
+    if "\U0001f3fb" <= char <= "\U0001f3ff":  # a colour of skin would go with whatever stands before it
+        return PLACEHOLDER
+    if unicodedata.category(char)[0] != "M":
+        return _drawable_char(char)
+    shown = not "\ufe00" <= char <= "\ufe0f" and family_of(CIRCLE + char) is not None
+    return CIRCLE + char if shown else ""
 
 
 def columns(text: str) -> int:

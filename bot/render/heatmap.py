@@ -30,7 +30,7 @@ from bot.render.glyphs import BOLD, LETTER, columns, fit
 from bot.render.shades import Colour, Shade, shade
 from bot.render.text import LONGEST_TOKEN, bare, visible
 from bot.render.wording import ALT_LIMIT, ENGLISH, Words, percent, words
-from models.readings import emitted_text, handover_depth, pivotal, settle_depth, text_at, top_token
+from models.readings import emitted_text, handover_depth, pivotal, predicts, settle_depth, text_at, top_token
 from models.trace import Trace
 
 __all__ = ["ALT_LIMIT", "BACKGROUND", "DPI", "FAINT", "INK", "alt_text", "heatmap_png", "page_of", "pages", "size_of", "span"]
@@ -127,7 +127,7 @@ def heatmap_png(trace: Trace, *, colour: Colour = "probability", page: int | Non
     _cell_texts(canvas, trace, layout, shades)
     _labels(canvas, trace, layout)
     _depths(canvas, layout, say)
-    _legend(canvas, layout, shades, colour, say)
+    _legend(canvas, layout, shades, colour, say, framed=predicts(trace))
     return canvas.png()
 
 
@@ -159,7 +159,7 @@ def _heading(trace: Trace, first: int, count: int, width: int, say: Words) -> He
     step = math.ceil((trace.depths + 1) / MOST_ROWS)
     layers = say("layers", count=trace.depths) if step == 1 else say("layers_of", count=trace.depths, step=step)
     told = say("cell_disposed" if lens == "jacobian" else "cell")
-    return Heading(width, " · ".join(part for part in (model, say.lens(lens)) if part), f"{which} · {layers}", told)
+    return Heading(width, " · ".join(part for part in (model, say.lens(lens).strip()) if part), f"{which} · {layers}", told)
 
 
 def _label(trace: Trace, t: int) -> str:
@@ -200,13 +200,13 @@ def _cell_texts(canvas: Canvas, trace: Trace, layout: _Layout, shades: Shade) ->
 
 def _labels(canvas: Canvas, trace: Trace, layout: _Layout) -> None:
     """The emitted tokens above, the pivotal one marked, and frames around the settled stretch of each column."""
-    pivot = pivotal(trace)
+    pivot = pivotal(trace) if predicts(trace) else None
     for column in range(layout.count):
         t = layout.first + column
         # A slanted label may lean over its neighbours' columns, the last ones only up to the edge.
         edge = (layout.width - layout.x(column) - 8) / math.cos(math.radians(SLANT)) if layout.slanted else layout.cell
         settle, chosen = settle_depth(trace, t), t == pivot
-        if settle is not None or chosen:
+        if predicts(trace) and (settle is not None or chosen):
             _stretch(canvas, layout, column, settle, chosen=chosen)
         style: dict[str, Any] = {"color": ACCENT, "weight": "bold"} if chosen else {}
         style |= {"rotation": SLANT, "ha": "left"} if layout.slanted else {"ha": "center"}
@@ -233,9 +233,10 @@ def _depths(canvas: Canvas, layout: _Layout, say: Words) -> None:
     canvas.text(20, middle, say("depth_axis"), SMALL, color=FAINT, rotation=90, ha="center")
 
 
-def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say: Words) -> None:
+def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say: Words, *, framed: bool) -> None:
     left, width, y = MARGIN, 320, 62
-    canvas.text(left, 110, say(f"legend_{colour}"), SMALL, color=INK)
+    told = say("legend_disposed" if colour == "probability" and not framed else f"legend_{colour}")
+    canvas.text(left, 110, told, SMALL, color=INK)
     low, high = float(shades.norm.vmin or 0.0), float(shades.norm.vmax or 1.0)
     canvas.axes.imshow(
         shades.scale(), cmap=shades.colours, norm=shades.norm, aspect="auto", extent=(left, left + width, y, y + 26)
@@ -246,7 +247,7 @@ def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say:
         canvas.text(left + width * at, y - 20, label, 19, color=FAINT, ha=_side(at))
     x = left + width + 44
     frames = ((1.6, INK, 74.0, "legend_settled"), (3.6, ACCENT, 32.0, "legend_decided"))
-    for line, edge, at, key in frames:
+    for line, edge, at, key in frames if framed else ():
         canvas.box(x, at - 12, 34, 24, fill=False, edgecolor=edge, linewidth=line)
         canvas.text(x + 46, at, say(key), SMALL, color=FAINT)
 
@@ -267,6 +268,8 @@ def alt_text(trace: Trace, *, colour: Colour = "probability", page: int | None =
     parts = [say("alt_heatmap", tokens=say.either("token", "tokens", count=count), layers=trace.depths, lens=lens)]
     if count < trace.length:
         parts.append(say("alt_page", first=first + 1, last=first + count, count=trace.length))
+    if not predicts(trace):
+        return say.alt([*parts, say("alt_disposed" if colour == "probability" else f"alt_{colour}")])
     pivot = pivotal(trace)
     if pivot is not None:
         parts.append(_alt_pivot(trace, pivot, say))

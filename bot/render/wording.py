@@ -48,7 +48,7 @@ class Words:
         return text if len(text) <= ALT_LIMIT else text[: ALT_LIMIT - 1] + "…"
 
     def lens(self, name: str) -> str:
-        """What a lens is called, by its name in a trace."""
+        """What a lens is called in a sentence, by its name in a trace; before Latin letters Chinese has a space."""
         return self.table.get(f"lens_{name}") or self("lens_other", name=name)
 
 

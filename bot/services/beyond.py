@@ -148,8 +148,10 @@ class BeyondService:
         flips = int((removals.top_ids != check.top_id).sum()) if removals else 0
         control = int((removals.control_top_ids != check.top_id).sum()) if removals else 0
         title = str(trace.meta.get("name") or run.model_id or "")
-        picture = await asyncio.to_thread(causal_png, check, title=title)
-        return Why(run, trace, check, read.emitted_text(trace, at), lines, flips, control, picture, causal_alt(check))
+        language = locale or run.locale
+        picture = await asyncio.to_thread(causal_png, check, title=title, locale=language)
+        alt = causal_alt(check, locale=language)
+        return Why(run, trace, check, read.emitted_text(trace, at), lines, flips, control, picture, alt)
 
     async def crossing(self, run_id: str, *, t: int | None = None) -> Crossing:
         """The considered tokens at a token; the pivotal one without ``t``. Raises what `why` raises."""

@@ -27,8 +27,8 @@ def test_a_picture_for_a_phone(layers):
     engine = FakeEngine(layers=layers)
     check = engine.why(engine.answer(Job("x")), 3)
     picture = Image.open(io.BytesIO(causal_png(check, title="Scripted")))
-    assert picture.width == 900
-    assert 200 < picture.height < 1400
+    assert picture.width == 1000
+    assert 200 < picture.height < 1450
     assert causal_png(check) == causal_png(check)
     assert causal_alt(check).startswith(f"Bar chart: how far the log-probability of “2” falls when each of {layers} blocks")
 
@@ -46,3 +46,12 @@ def test_words_for_those_who_do_not_see_it():
     assert "Another token leads without block 3 (“none”), 6 (“none”)." in text
     with pytest.raises(ValueError, match="mlp"):
         causal_png(check_of(12, {}), part="mlp")
+
+
+@pytest.mark.parametrize("part", ["block", "attention", "mlp"])
+def test_every_part_in_both_languages(part):
+    engine = FakeEngine(layers=6)
+    check = engine.why(engine.answer(Job("x")), 3, parts=("block", "attention", "mlp"))
+    pictures = {causal_png(check, part=part, locale=locale) for locale in ("en-US", "zh-CN")}
+    assert len(pictures) == 2
+    assert "条形图" in causal_alt(check, part=part, locale="zh-CN")

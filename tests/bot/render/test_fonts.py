@@ -88,8 +88,17 @@ def test_bytes_of_a_split_character_and_control_characters_are_drawn() -> None:
 def test_what_no_font_has_is_a_placeholder() -> None:
     assert drawable("a\U0010ffffb") == f"a{PLACEHOLDER}b"
     assert drawable("a\U00012000b") == f"a{PLACEHOLDER}b"  # cuneiform
+    assert drawable("é👀\u0301") == "é👀◌\u0301"
     assert drawable("x\U000e0100") == "x"  # a variation selector that nobody has is left out
     assert family_of(PLACEHOLDER)
+
+
+@pytest.mark.parametrize("base", ["e", "脚", "한", "ع", "ﷺ", "अ", "ก", "👀", "☝", "ℝ", "█"])
+@pytest.mark.parametrize("mark", ["\u0301", "\u0651", "\u093f", "\u0e34", "\ufe0f", "\u200d", "\u20e3", "🏽"])
+def test_marks_on_letters_of_another_font_are_set_apart(base: str, mark: str) -> None:
+    for text in (base + mark, mark + base, base + mark + mark + base):
+        pixels(text)
+    assert base in drawable(base + mark)
 
 
 def test_arabic_is_shaped_and_runs_from_right_to_left() -> None:

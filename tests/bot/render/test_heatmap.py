@@ -33,7 +33,7 @@ def opened(png: bytes) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize(("length", "depths"), [(0, 4), (1, 2), (1, 30), (6, 12), (14, 30), (40, 30), (60, 80), (3, 80), (7, 1)])
+@pytest.mark.parametrize(("length", "depths"), [(0, 4), (1, 2), (14, 30), (60, 80), (7, 1)])
 def test_the_size_is_the_promised_one(length: int, depths: int) -> None:
     trace = random_trace(length, depths)
     image = opened(heatmap_png(trace))
@@ -89,7 +89,7 @@ def test_a_long_answer_opens_at_the_page_of_its_pivotal_token() -> None:
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 @pytest.mark.parametrize("colour", COLOURS)
 def test_every_colour_has_its_own_scale_and_words(colour: Colour, locale: str) -> None:
-    trace = random_trace(9, 12)
+    trace = random_trace(4, 5)
     png, text = heatmap_png(trace, colour=colour, locale=locale), alt_text(trace, colour=colour, locale=locale)
     assert opened(png).size == size_of(trace, locale=locale)
     others = [other for other in COLOURS if other != colour]

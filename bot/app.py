@@ -110,7 +110,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         )
         beyond = BeyondService(runs=runs, model=model, asks=asks, voices=voices, history_turns=config.discord.history_turns)
         layers, votes = LayersService(runs=runs, model=model, voices=voices), VoteStore(database)
-        dumps = DumpService(runs=runs, model=model, voices=voices, top_k=config.lens.top_k)
+        dumps = DumpService(runs=runs, model=model, voices=voices)
         app = App(
             config=config,
             model=model,

@@ -18,7 +18,7 @@ from models.decoding import input_device, last_row_only
 from models.dump import TIMES, Chosen, LayerDump, What, choose_depths, choose_positions
 from models.errors import OutOfMemoryError, UnsupportedArchitectureError
 from models.lens import versions
-from models.memory import memory_errors
+from models.memory import free_bytes, memory_errors
 from models.probes.seen import Seen, eager, fits
 from models.residuals import hooked, tapped
 from models.tokens import pieces, shown_tokens
@@ -52,6 +52,7 @@ def dump(
     ids = [*answer.prompt_ids, *answer.answer_ids]
     at = choose_positions(what, positions, len(answer.prompt_ids), len(answer.answer_ids))
     chosen = choose_depths(what, depths, len(parts.blocks))
+    _check_room(model, what, len(at), len(chosen), len(ids))
     with torch.inference_mode(), memory_errors():
         arrays = (hidden if what == "hidden" else attention)(model, parts, ids, at, chosen)
     known = set(chosen.tolist()) - ({len(parts.blocks)} if "output" in arrays else set())
@@ -76,6 +77,14 @@ def dump(
         arrays=arrays,
         meta=facts,
     )
+
+
+def _check_room(model: Any, what: What, positions: int, depths: int, length: int) -> None:
+    """Raises OutOfMemoryError when the arrays would take more than half of what is free."""
+    config = model.config.get_text_config()
+    each = config.hidden_size if what == "hidden" else config.num_attention_heads * length
+    if 2 * 4 * positions * depths * each > free_bytes(torch.device("cpu")):
+        raise OutOfMemoryError("There is too little memory for a dump of this size.", hint="Choose fewer positions or depths.")
 
 
 def hidden(model: Any, parts: Parts, ids: list[int], positions: IntArray, depths: IntArray) -> Arrays:

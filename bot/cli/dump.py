@@ -216,6 +216,11 @@ def show(path: Path) -> None:
     parts: list[RenderableType] = []
     if trace.length == len(dump.answer_ids):  # what is told is told of a whole answer
         console.print(Text("".join(trace.tokens).strip(), "bold"))
+    if trace.meta.get("lens") == "jacobian":
+        parts.append(
+            Text("Jacobian lens: what each depth is disposed to say; no prediction, and nothing is told from it.", "yellow")
+        )
+    elif trace.length == len(dump.answer_ids):
         parts.append(monologue_panel(verify(tell(trace), trace)))
     parts += [depth_map(trace, width=console.width), Text(settle_summary(trace), "dim")]
     console.print(Padding(Group(*parts), (1, 0)))

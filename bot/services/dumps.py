@@ -12,10 +12,10 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol
 
 from bot.errors import DumpChoiceError, DumpTooLargeError, ForwardPassError, NoInnerVoiceError
 from bot.render.export import Format, write
@@ -25,12 +25,11 @@ from bot.storage.records import ANSWERED, Run, utc_now
 from bot.storage.runs import RunStore
 from models.dump import Chosen, LayerDump, What, choose_depths, choose_positions, lens_dump
 from models.trace import Trace
-from models.types import Answer, LensName, ModelInfo
+from models.types import LENSES, Answer, LensName, ModelInfo
 
 log = logging.getLogger(__name__)
 
 _MOST_PLACES = 100_000
-LENSES: tuple[LensName, ...] = get_args(LensName)
 
 
 class Model(Protocol):
@@ -103,13 +102,10 @@ class DumpFile:
 class DumpService:
     """Makes dumps of stored runs."""
 
-    def __init__(
-        self, *, runs: RunStore, model: Model, voices: VoiceService, top_k: int, now: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, *, runs: RunStore, model: Model, voices: VoiceService, now: Callable[[], datetime] = utc_now) -> None:
         self._runs = runs
         self._model = model
         self._voices = voices
-        self._top_k = top_k
         self._now = now
 
     async def of(
@@ -150,28 +146,20 @@ class DumpService:
         return written
 
     async def _lens(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
-        _run, trace = await self._voices.read(run.id)
-        choose_positions("lens", wish.positions, len(trace.prompt_ids), trace.length)  # said before any more is computed
-        shown = trace if wish.lens in (None, trace.meta.get("lens")) else await self._through(run, wish.lens, trace)
-        others = await self._others(run, trace, shown, wish) if wish.form == "html" else []
+        _run, told = await self._voices.read(run.id)
+        choose_positions("lens", wish.positions, len(told.prompt_ids), told.length)  # said before any more is computed
+        shown = told if wish.lens is None else (await self._voices.read(run.id, lens=wish.lens))[1]
+        others = await self._others(run, shown, wish) if wish.form == "html" else []
         return lens_dump(shown, positions=wish.positions, depths=wish.depths), others
 
-    async def _through(self, run: Run, lens: LensName | None, told: Trace) -> Trace:
-        """The same answer through another lens, with the evidence that does not hang on the lens."""
-        await self._voices.same_model(run)
-        dump = await self._model.dump(await self._runs.load_answer(run.id), "lens", lens=lens, k=self._top_k)
-        if dump.trace is None:  # cannot be: all depths were asked for
-            raise DumpChoiceError("That lens left depths out.")
-        return replace(dump.trace, findings=replace(told.findings, watched=None))
-
-    async def _others(self, run: Run, told: Trace, shown: Trace, wish: Wish) -> list[Trace]:
+    async def _others(self, run: Run, shown: Trace, wish: Wish) -> list[Trace]:
         """The same answer through each other lens that there is, for the page to switch between."""
         found = []
         for lens in LENSES:
             if lens == shown.meta.get("lens"):
                 continue
             try:
-                trace = told if lens == told.meta.get("lens") else await self._through(run, lens, told)
+                _run, trace = await self._voices.read(run.id, lens=lens)
             except ForwardPassError as error:
                 log.debug("run %s: the page goes without the %s lens (%s)", run.id, lens, type(error).__name__)
                 continue

@@ -125,6 +125,10 @@ def test_too_little_memory(engine, monkeypatch):
     monkeypatch.setattr("models.probes.seen.free_bytes", lambda _device: 1000)
     with pytest.raises(OutOfMemoryError, match="memory"):
         engine.dump(answer, "attention")
+    monkeypatch.setattr("models.dumping.free_bytes", lambda _device: 1000)
+    for what in ("hidden", "attention"):
+        with pytest.raises(OutOfMemoryError, match="this size"):
+            engine.dump(answer, what)
 
 
 def test_hooks_go_when_the_pass_breaks(engine, monkeypatch):

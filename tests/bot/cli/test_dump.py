@@ -184,6 +184,15 @@ def test_what_is_told_is_told_of_a_whole_answer(run: Run, engine: FakeEngine) ->
     assert "probability of the emitted token" in out
 
 
+def test_nothing_is_told_from_dispositions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.engine, "load", lambda *_, **__: FakeEngine(lenses=("logit", "jacobian")))
+    assert run("dump", FOOT, "-o", "x.json", "--lens", "jacobian")[0] == 0
+    out = run("dump", "--load", "x.json")[1]
+    assert "disposed to say" in out
+    assert "through the jacobian lens" in out
+    assert "inner voice" not in out
+
+
 @pytest.mark.parametrize("more", [("--what", "hidden"), ("--what", "attention"), ("--depths", "1,2")])
 def test_arrays_are_listed(run: Run, engine: FakeEngine, more: tuple[str, ...]) -> None:
     run("dump", FOOT, "-o", "x.npz", *more)

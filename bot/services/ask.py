@@ -222,6 +222,7 @@ class AskService:
             guild_id=request.guild_id,
             channel_id=request.channel_id,
             user_id=request.user_id,
+            question_message_id=request.question_message_id,
             parent_run_id=parent,
             question=question or request.question,
             locale=request.locale,
@@ -242,9 +243,8 @@ class AskService:
         return True
 
     async def forget_question(self, message_id: int) -> None:
-        """Remove the stored text of a question whose message was deleted."""
-        run = await self._runs.by_question(message_id)
-        if run is not None:
+        """Remove the stored text of a question whose message was deleted, and of what was asked of it again."""
+        while (run := await self._runs.by_question(message_id)) is not None:
             await self._runs.forget(run.id)
 
     async def unfinished(self) -> tuple[Run, ...]:

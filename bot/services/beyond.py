@@ -176,7 +176,7 @@ class BeyondService:
         answer = await self._runs.load_answer(run_id)
         job = Job(crossing.run.question, style=answer.style, sampling=answer.sampling, road=Road(answer, crossing.t, token))
         # In a conversation this answer stands in the place of the one that it left.
-        request = replace(request, private=request.private or crossing.run.private)
+        request = _of(crossing.run, request)
         answered = await self._asks.aside(request, job, listener, parent=crossing.run.parent_run_id)
         sampled = answered.answer.sampled_prob[crossing.t]
         return Fork(crossing, answer.text, answered, choice.text, choice.final_prob, sampled)
@@ -190,7 +190,7 @@ class BeyondService:
         again = _AGAIN[tongue_of(request.locale).locale].format(thoughts=thoughts, question=run.question)
         history = earlier or (Turn("user", run.question), Turn("assistant", first.text))
         job = Job(again, history, first.style, first.sampling)
-        answered = await self._asks.aside(request, job, listener, parent=run_id)
+        answered = await self._asks.aside(_of(run, request), job, listener, parent=run_id)
         after = await self._reading(answered)
         return SecondThoughts(
             run, answered, first_difference(first.answer_ids, answered.answer.answer_ids), reading(voice.trace), after
@@ -208,6 +208,11 @@ def first_difference(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
     if a == b:
         return None
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def _of(run: Run, request: AskRequest) -> AskRequest:
+    """The request as one about a run: as private, and forgotten with its question."""
+    return replace(request, private=request.private or run.private, question_message_id=run.question_message_id)
 
 
 def _token(trace: Trace, t: int | None) -> int:

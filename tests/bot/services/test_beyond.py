@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.errors import NoInnerVoiceError
+from bot.errors import NoInnerVoiceError, RunExpiredError
 from bot.services.beyond import first_difference
 from bot.services.monologue import verify
 from bot.ui.beyond import fork_text, thoughts_text, why_text
@@ -59,6 +59,17 @@ async def test_what_comes_of_a_private_answer_is_private(tmp_path: Path) -> None
         assert thoughts.answered.run.private
         with pytest.raises(NoInnerVoiceError):
             await rig.app.beyond.find((7,), user_id=2)
+
+
+async def test_what_comes_of_a_deleted_question_is_forgotten_with_it(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        run = (await rig.ask(question_message_id=5)).run
+        _, fork = await forked(rig, run.id)
+        thoughts = await rig.app.beyond.reconsider(run.id, request(FOOT), Heard())
+        await rig.app.asks.forget_question(5)
+        for gone in (run, fork.answered.run, thoughts.answered.run):
+            with pytest.raises(RunExpiredError):
+                await rig.runs.get(gone.id)
 
 
 async def test_a_token_that_was_not_considered_is_no_road(tmp_path: Path) -> None:

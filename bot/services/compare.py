@@ -136,7 +136,7 @@ class Comparer:
                 if progress:
                     progress(index + 1, 2 + len(plain))
         (one, own), (two, theirs) = asked
-        picture, alt = await asyncio.to_thread(drawn, own, theirs, beside, title=one.info.name)
+        picture, alt = await asyncio.to_thread(drawn, own, theirs, beside, title=one.info.name, locale=request.locale)
         told = contrasts(own, theirs, [control.reading for control in beside])
         return Comparison(one, two, own, theirs, tuple(beside), told, picture, alt)
 
@@ -181,10 +181,12 @@ def contrasts(a: Reading | None, b: Reading | None, controls: Sequence[Reading])
     return tuple(found)
 
 
-def drawn(a: Reading | None, b: Reading | None, controls: Sequence[Control], *, title: str) -> tuple[bytes | None, str]:
+def drawn(
+    a: Reading | None, b: Reading | None, controls: Sequence[Control], *, title: str, locale: str
+) -> tuple[bytes | None, str]:
     """The picture and its words; nothing when one of the answers decided no word."""
     if a is None or b is None:
         return None, ""
     pair = Curve(a.token, a.probs, a.entropies), Curve(b.token, b.probs, b.entropies)
     band = [Curve(c.reading.token, c.reading.probs, c.reading.entropies) for c in controls if len(controls) >= LEAST]
-    return compare_png(*pair, band, title=title), compare_alt(*pair, band)
+    return compare_png(*pair, band, title=title, locale=locale), compare_alt(*pair, band, locale=locale)

@@ -43,6 +43,13 @@ class Considered:
     """Its probability at depth L; None when it is not among the k kept there."""
 
 
+def predicts(trace: Trace) -> bool:
+    """Whether its depths say what would be predicted there. The Jacobian lens reads dispositions: no named figure of such a trace
+    is shown or told.
+    """
+    return trace.meta.get("lens") != "jacobian"
+
+
 def half(trace: Trace) -> int:
     """The first depth that counts as the second half: ceil(L/2)."""
     return (trace.depths + 1) // 2

@@ -10,7 +10,7 @@ from bot.render.glyphs import LETTER, columns, fit
 from bot.render.heatmap import shown_depths
 from bot.render.text import bare, visible
 from bot.render.wording import ENGLISH, Words, percent, words
-from models.readings import emitted_text, handover_depth, pivotal, settle_depth, text_at, top_token
+from models.readings import emitted_text, handover_depth, pivotal, predicts, settle_depth, text_at, top_token
 from models.trace import Trace
 
 ROW, HEAD, FOOT = 30.0, 74.0, 66.0
@@ -150,6 +150,8 @@ def _draw(canvas: Canvas, row: Row, y: float, *, striped: bool) -> None:
 
 def _marks(canvas: Canvas, trace: Trace, t: int, rows: tuple[Row, ...], top: float, say: Words) -> None:
     """A bar along the settled depths, a line under the handover, and below what they mean."""
+    if not predicts(trace):
+        return
     settle, handover = settle_depth(trace, t), handover_depth(trace, t)
     places = {row.depth: i for i, row in enumerate(rows)}
     told = []
@@ -174,6 +176,8 @@ def layer_table_alt(trace: Trace, t: int | None = None, *, locale: str = ENGLISH
         row, top = _row(trace, at, depth), say.named(text_at(trace, at, top_token(trace, at, depth)))
         slots = {"depth": depth, "top": top, "share": row.top_share, "said": row.share, "rank": row.rank}
         parts.append(say("alt_layer", **slots))
+    if not predicts(trace):
+        return say.alt(parts)
     settle = settle_depth(trace, at)
     parts += [
         say("alt_marks", handover=handover_depth(trace, at)),

@@ -17,7 +17,7 @@ from rich.text import Text
 from bot.render.glyphs import columns, fit
 from bot.render.text import bare, named
 from models.findings import CausalCheck
-from models.readings import emitted_text, pivotal, settle_depth
+from models.readings import emitted_text, pivotal, predicts, settle_depth
 from models.readings_causal import drops, flips, matters
 from models.trace import Trace
 
@@ -63,7 +63,7 @@ class DepthMap:
         return range(self.first, self.first + self.count)
 
     def _head(self) -> Iterator[Text]:
-        pivot = pivotal(self.trace)
+        pivot = pivotal(self.trace) if predicts(self.trace) else None
         if self.cell >= 4:
             head = Text(" " * GUTTER)
             for t in self._columns():
@@ -118,7 +118,7 @@ def depth_map(trace: Trace, *, width: int = 80) -> DepthMap:
 def settle_summary(trace: Trace) -> str:
     """One plain line about the pivotal token, for under the map; "" when no word was emitted."""
     pivot = pivotal(trace)
-    if pivot is None:
+    if pivot is None or not predicts(trace):
         return ""
     settle = settle_depth(trace, pivot)
     word, share = bare(emitted_text(trace, pivot)), 100 * float(trace.emitted_prob[pivot, -1])

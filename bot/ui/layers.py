@@ -23,6 +23,7 @@ from bot.ui.controls import FileSelect, map_rows, page_of, pages_of, token_row, 
 from bot.ui.text import clip, escape
 from bot.ui.tokens import tokens_of
 from bot.ui.wording import ENGLISH, words
+from models.readings import predicts
 from models.trace import Trace
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def layers_text(found: TokenLayers, locale: str = ENGLISH) -> str:
     title = say("layers_title", at=found.t + 1, count=trace.length, token=escape(quoted(found.token)))
     final = percent(float(trace.emitted_prob[found.t, -1]))
     key = "layers_unsettled" if found.settle is None else "layers_settled"
+    key = key if predicts(trace) else "layers_disposed"
     where = say(key, final=final, settle=found.settle, layers=trace.depths)
     table = "\n".join([_head(locale), *(_line(row) for row in found.rows)])
     small = [say("layers_print", lens=_lens(trace, locale))]

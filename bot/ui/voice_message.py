@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import discord
 
+from bot.render.wording import words as picture_words
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip, escape
 from bot.ui.tokens import controls
@@ -55,6 +56,8 @@ def small_print(voice: InnerVoice) -> str:
     lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
     agree = meta.get("argmax_agreement")
     parts = [escape(clip(name, 200)), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]
+    if voice.picture_lens != lens:
+        parts.append(f"🖼 {picture_words(voice.locale).lens(voice.picture_lens)}")
     if dtype and dtype != "float32" and agree is not None:
         parts.append(f"{float(agree):.0%} of the top tokens agree with the answer pass")
     sureness = f"-# {voice.sureness}\n" if voice.sureness else ""

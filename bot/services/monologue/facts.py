@@ -27,11 +27,6 @@ _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelv
 NUMBER_WORDS = frozenset(_NUMBERS.split())
 
 
-def tellable(trace: Trace) -> bool:
-    """Whether what its depths say may be told: the Jacobian lens reads dispositions, and not what would have been said there."""
-    return trace.meta.get("lens") != "jacobian"
-
-
 def _settled(trace: Trace, t: int) -> int | None:
     settle = read.settle_depth(trace, t)
     return None if settle is None else max(1, settle)  # depth 0 reads back the input where embeddings are tied

@@ -41,7 +41,7 @@ def tell(trace: Trace, locale: str = "en-US", *, avoid: Sequence[str] = (), ever
 
     Nothing is told from the Jacobian lens: what it reads is a disposition, and every depth told here is a reading of the output.
     """
-    if trace.depths < 1 or not facts.tellable(trace):
+    if trace.depths < 1 or not read.predicts(trace):
         return ()
     pivot = read.pivotal(trace)
     spoken = [t for t in range(trace.length) if not trace.special[t]]

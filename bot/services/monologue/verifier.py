@@ -11,8 +11,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from bot.services.monologue.facts import READINGS, Fact, Line, Value, tellable, value_of
+from bot.services.monologue.facts import READINGS, Fact, Line, Value, value_of
 from bot.services.monologue.shown import writings
+from models.readings import predicts
 from models.trace import Trace
 
 _NUMBER_WORDS = re.compile(
@@ -28,7 +29,7 @@ _LOOSE = frozenset('%‰“”„«»"')
 
 def verify(lines: Iterable[Line], trace: Trace) -> tuple[Line, ...]:
     """The lines that hold, in their order; none over a trace of the Jacobian lens."""
-    return tuple(line for line in lines if is_true(line, trace)) if tellable(trace) else ()
+    return tuple(line for line in lines if is_true(line, trace)) if predicts(trace) else ()
 
 
 def is_true(line: Line, trace: Trace) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.errors import NoInnerVoiceError
 from bot.render.attribution import attention_alt, attention_png, attribution_alt, attribution_png
 from bot.render.heatmap import alt_text, heatmap_png, page_of, pages
-from bot.render.layers import layer_table_alt, layer_table_png, picked_depths
+from bot.render.layers import layer_table_alt, layer_table_png
 from bot.render.shades import Colour
 from bot.render.tracks import tracks_alt, tracks_png
 from bot.services.ask import Model
@@ -23,6 +23,8 @@ from models.trace import Trace
 from models.types import LensName
 
 MOST_WORDS = 5
+MOST_ROWS = 16
+"""Depths of a table as text: more are a long way on a phone, and the picture has them."""
 LONGEST_WORD = 40
 
 
@@ -58,7 +60,7 @@ class TokenLayers:
     token: str = field(repr=False)
     settle: int | None
     rows: tuple[Depth, ...] = field(repr=False)
-    """Of all depths, or of those that a table of many has; depth L first."""
+    """Of all depths, or of those that a short text has; depth L first."""
     pictures: tuple[Drawn, ...] = field(repr=False)
 
 
@@ -111,7 +113,7 @@ class LayersService:
         run, trace = await self._voices.read(run_id, lens=lens)
         at = token_at(trace, t)
         pictures = await asyncio.to_thread(_draw_token, trace, at, colour, locale or run.locale)
-        rows = tuple(depth_row(trace, at, depth) for depth in picked_depths(trace, at))
+        rows = tuple(depth_row(trace, at, depth) for depth in told_depths(trace.depths))
         return TokenLayers(run, trace, at, read.emitted_text(trace, at), read.settle_depth(trace, at), rows, pictures)
 
     async def page(
@@ -191,6 +193,15 @@ def token_at(trace: Trace, t: int | None) -> int:
 def home_page(trace: Trace) -> int:
     """The page of the heat map that is shown first: the one with the pivotal token."""
     return page_of(trace, read.pivotal(trace) or 0)
+
+
+def told_depths(layers: int) -> tuple[int, ...]:
+    """The depths of a table as text, L first: all of few, else even steps through the upper half and one look below."""
+    if layers <= MOST_ROWS:
+        return tuple(range(layers, -1, -1))
+    half = (layers + 1) // 2
+    step = -(-(layers - half + 1) // MOST_ROWS)
+    return (*range(layers, half - 1, -step), layers // 4)
 
 
 def depth_row(trace: Trace, t: int, depth: int) -> Depth:

@@ -38,7 +38,9 @@ class PictureCard(Card):
 
     def __init__(self, text: str, pictures: Sequence[Drawn], name: str, rows: Sequence[discord.ui.ActionRow[Any]] = ()) -> None:
         self._pictures = {f"{name}{'' if i == 0 else f'-{i + 1}'}.png": picture for i, picture in enumerate(pictures)}
-        super().__init__(text, None, *(_gallery(file, picture) for file, picture in self._pictures.items()))
+        first, *others = self._pictures.items()
+        # The first as wide as the card, the others beside each other below it.
+        super().__init__(text, None, _gallery([first]), *([_gallery(others)] if others else []))
         for row in rows:
             self.add_item(row)
 
@@ -49,8 +51,9 @@ class PictureCard(Card):
         ]
 
 
-def _gallery(file: str, picture: Drawn) -> discord.ui.MediaGallery[Any]:
-    return discord.ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{file}", description=clip(picture.alt, 256)))
+def _gallery(pictures: Sequence[tuple[str, Drawn]]) -> discord.ui.MediaGallery[Any]:
+    items = (discord.MediaGalleryItem(f"attachment://{file}", description=clip(drawn.alt, 256)) for file, drawn in pictures)
+    return discord.ui.MediaGallery(*items)
 
 
 def layers_card(found: TokenLayers, locale: str = ENGLISH) -> PictureCard:
@@ -139,7 +142,7 @@ def tracks_text(found: Tracks, locale: str = ENGLISH) -> str:
         key = "tracks_row" if watched.whole[w] else "tracks_first"
         figures = {"final": percent(float(course[-1])), "peak": percent(float(course[peak])), "depth": peak}
         lines.append(say(key, word=escape(quoted(word, limit=40)), **figures))
-    return "\n".join([*lines, say("tracks_print", lens=_lens(found.trace, locale))])
+    return "\n".join([*lines, "", say("tracks_print", lens=_lens(found.trace, locale))])
 
 
 def _lens(trace: Trace, locale: str) -> str:

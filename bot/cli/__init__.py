@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bot.cli.compare import compare
+
 if TYPE_CHECKING:
     from bot.config import Config
 
@@ -21,6 +23,7 @@ model_cli = typer.Typer(help="The default model's weights, and what any other mo
 cli.add_typer(model_cli, name="model")
 lens_cli = typer.Typer(help="A lens that is trained for the model, instead of the logit lens.", no_args_is_help=True)
 cli.add_typer(lens_cli, name="lens")
+cli.command("compare")(compare)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The config file; ./config.yaml when there is one.", show_default=False)
@@ -71,7 +74,8 @@ def ask(
         str | None, typer.Option("--watch", help="Words to follow across the depths: one,two.", show_default=False)
     ] = None,
     lens: Annotated[
-        Literal["logit", "tuned"] | None, typer.Option("--lens", help="What the depths are read through.", show_default=False)
+        Literal["logit", "tuned", "jacobian"] | None,
+        typer.Option("--lens", help="What the depths are read through; jacobian is shown, not told.", show_default=False),
     ] = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
@@ -289,6 +293,31 @@ def lens_train(
     from bot.cli.lens import Wishes, train
 
     train(_config(config), Wishes(kind, text, tokens, steps, seed, output, resume))
+
+
+@lens_cli.command("eval")
+def lens_eval(
+    file: Annotated[
+        Path | None, typer.Argument(help="A lens file; the configured model's lens of --kind when empty.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    kind: Annotated[
+        Literal["tuned", "jacobian"] | None, typer.Option("--kind", help="`lens.kind` otherwise.", show_default=False)
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option("--text", help="A text file to measure on; otherwise the model writes.", show_default=False)
+    ] = None,
+    tokens: Annotated[int, typer.Option("--tokens", min=64, max=1_000_000, help="Of text.")] = 1_000,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of the text; one that the lens was not made with.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw a picture into this file.", show_default=False)] = None,
+) -> None:
+    """Measure a lens on text that it was not fitted on: how far each depth is from the output, beside the logit lens."""
+    from bot.cli.lens import Measure, evaluate
+
+    evaluate(_config(config), Measure(file, kind, text, tokens, seed), as_json=as_json, plot=plot)
 
 
 @lens_cli.command("info")

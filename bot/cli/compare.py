@@ -1,0 +1,166 @@
+"""``forwardpass compare``: two questions and their matched controls in the terminal. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bot.config import Config
+    from bot.services.compare import Contrast, Control, Reading
+    from models.types import Answer, Engine
+
+Found = tuple["Answer", "Reading | None"]
+NAMES = {
+    "final_prob": "final probability",
+    "entropy": "entropy, nats",
+    "settle": "settle depth",
+    "handover": "depth of the handover",
+    "considered": "considered tokens",
+}
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="For example: How many eyes does my foot have?")],
+    b: Annotated[str, typer.Argument(help="For example: How many eyes does a giraffe have?")],
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The config file.", show_default=False)] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option("--controls", help="Three to six plain questions: one;two;three. The bank's otherwise.", show_default=False),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer, in tokens.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw a picture into this PNG file.", show_default=False)] = None,
+) -> None:
+    """Put two questions and their matched controls to the model: what is further apart than the controls are?"""
+    from bot.config import check_layout, load_config
+
+    check_layout()
+    settings = load_config(config)
+    if max_new_tokens is not None:
+        sampling = settings.sampling.model_copy(update={"max_new_tokens": max_new_tokens})
+        settings = settings.model_copy(update={"sampling": sampling})
+    run(settings, (a.strip(), b.strip()), controls, as_json=as_json, plot=plot)
+
+
+def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_json: bool, plot: Path | None) -> None:
+    """Ask, read, print.
+
+    Raises:
+        ForwardPassError: the questions, their controls or the picture's name are not fit, or the model fails.
+    """
+    from bot.cli.pictures import check_plot, write_plot
+    from bot.errors import EmptyQuestionError, ForwardPassError
+    from bot.services.compare import Control, contrasts, drawn
+    from bot.services.controls import LEAST, controls_for, given
+
+    if not all(questions):
+        raise EmptyQuestionError("One of the questions is empty.", hint="Write two questions, each in quotes.")
+    check_plot(plot)
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise ForwardPassError(f"`{plot}` is no PNG.", hint="Let its name end in .png.")
+    plain = given(controls, *questions) if controls else controls_for(*questions)
+    plain = plain if len(plain) >= LEAST else ()
+    engine = _load(config)
+    (one, own), (two, theirs), *rest = _asked(engine, config, (*questions, *plain))
+    beside = [Control(q, answer.text, row) for q, (answer, row) in zip(plain, rest, strict=True) if row is not None]
+    told = contrasts(own, theirs, [control.reading for control in beside])
+    if plot is not None:
+        picture, _alt = drawn(own, theirs, beside, title=engine.info.name, locale="en-US")
+        if picture is None:
+            raise ForwardPassError("One of the answers decided no word: there is nothing to draw.")
+        write_plot(plot, picture)
+    _print([(questions[0], one, own), (questions[1], two, theirs)], beside, told, as_json=as_json)
+
+
+def _load(config: Config) -> Engine:
+    from bot.cli import terminal
+
+    return terminal._load(config)
+
+
+def _asked(engine: Engine, config: Config, questions: Sequence[str]) -> list[Found]:
+    from rich.console import Console
+
+    from bot.services.compare import reading
+    from models.types import Job
+
+    found: list[Found] = []
+    with Console(stderr=True).status("") as status:
+        for number, question in enumerate(questions, start=1):
+            status.update(f"question {number} of {len(questions)}…")
+            answer = engine.answer(Job(question, sampling=config.sampling))
+            found.append((answer, reading(engine.trace(answer, k=config.lens.top_k)) if answer.answer_ids else None))
+    return found
+
+
+def _print(
+    pair: Sequence[tuple[str, Answer, Reading | None]],
+    controls: Sequence[Control],
+    told: Sequence[Contrast],
+    *,
+    as_json: bool,
+) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    if as_json:
+        return _print_json(pair, controls, told)
+    console = Console()
+    for name, (question, answer, row) in zip("AB", pair, strict=True):
+        console.print(Text(f"{name}  {question}", "bold"))
+        console.print(Text(f"   {' '.join(answer.text.split()) or '(nothing)'}"))
+        console.print(Text(f"   pivotal token {row.token!r}" if row else "   no word of it was decided", "dim"))
+    if not told:
+        console.print(
+            Text("No controls for these, so nothing is claimed of their difference. Give some with --controls.", "yellow")
+        )
+        return None
+    console.print(_table(told))
+    console.print(Text(f"{len(controls)} controls: " + " · ".join(control.question for control in controls), "dim"))
+    return None
+
+
+def _table(told: Iterable[Contrast]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("at the pivotal token", box=None, pad_edge=False)
+    for heading in ("A", "B", "apart", "controls", "their spread", ""):
+        table.add_column(heading, justify="right")
+    for row in told:
+        values = [_written(row.figure, value) for value in (row.a, row.b, row.apart, row.low, row.high, row.spread)]
+        a, b, apart, low, high, spread = values
+        verdict = Text("further apart", "bold yellow") if row.told else Text("")
+        table.add_row(NAMES[row.figure], a, b, apart, f"{low} to {high}", spread, verdict)
+    return table
+
+
+def _written(figure: str, value: float) -> str:
+    return f"{value:.1%}" if figure == "final_prob" else f"{value:.2f}" if figure == "entropy" else f"{value:.0f}"
+
+
+def _print_json(
+    pair: Sequence[tuple[str, Answer, Reading | None]], controls: Sequence[Control], told: Sequence[Contrast]
+) -> None:
+    import json
+    import sys
+    from dataclasses import asdict
+
+    def figures(row: Reading | None) -> dict[str, Any] | None:
+        if row is None:
+            return None
+        return {**asdict(row), "probs": row.probs.tolist(), "entropies": row.entropies.tolist()}
+
+    shown = [{"question": q, "answer": answer.text, "figures": figures(row)} for q, answer, row in pair]
+    beside = [{"question": c.question, "answer": c.text, "figures": figures(c.reading)} for c in controls]
+    differences = [{**asdict(row), "apart": row.apart, "spread": row.spread, "told": row.told} for row in told]
+    found = {"a": shown[0], "b": shown[1], "controls": beside, "differences": differences}
+    sys.stdout.write(json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")

@@ -20,7 +20,7 @@ NAMES = {
     "final_prob": "final probability",
     "entropy": "entropy, nats",
     "settle": "settle depth",
-    "handover": "depth of the handover",
+    "handover": "handover depth",
     "considered": "considered tokens",
 }
 
@@ -123,6 +123,7 @@ def _print(
             Text("No controls for these, so nothing is claimed of their difference. Give some with --controls.", "yellow")
         )
         return None
+    console.print(Text("At the pivotal tokens; a difference counts beyond the spread of the controls:", "dim"))
     console.print(_table(told))
     console.print(Text(f"{len(controls)} controls: " + " · ".join(control.question for control in controls), "dim"))
     return None
@@ -132,14 +133,14 @@ def _table(told: Iterable[Contrast]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("at the pivotal token", box=None, pad_edge=False)
-    for heading in ("A", "B", "apart", "controls", "their spread", ""):
-        table.add_column(heading, justify="right")
+    table = Table("", box=None, pad_edge=False)
+    for heading in ("A", "B", "apart", "controls", "spread", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in told:
         values = [_written(row.figure, value) for value in (row.a, row.b, row.apart, row.low, row.high, row.spread)]
         a, b, apart, low, high, spread = values
-        verdict = Text("further apart", "bold yellow") if row.told else Text("")
-        table.add_row(NAMES[row.figure], a, b, apart, f"{low} to {high}", spread, verdict)
+        verdict = Text("beyond it", "bold yellow") if row.told else Text("")
+        table.add_row(NAMES[row.figure], a, b, apart, f"{low}–{high}", spread, verdict)
     return table
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from models.errors import AnswerCancelledError, ModelError, ModelLoadingError
+from models.errors import AnswerCancelledError, LensNotFoundError, ModelError, ModelLoadingError
 from models.fake import FakeEngine
 from models.scheduler import Scheduler
 from models.types import Job
@@ -261,6 +261,23 @@ async def test_second_passes_wait_for_answers_and_then_run_together(batches):
     assert calls == ["a", "a", "a", "2 traces of 3"]
     assert batches.engine.calls.count("trace") == 4
     assert (await dump).k == 3
+
+
+async def test_second_passes_through_two_lenses_do_not_run_together():
+    scheduler = Scheduler(Batches(gate=threading.Event(), lenses=("logit", "tuned")))
+    answer = FakeEngine().answer(Job("x"))
+    asking = asyncio.create_task(scheduler.answer(Job("a")))
+    await until(lambda: scheduler._running)
+    reading = [asyncio.create_task(scheduler.trace(answer, lens=lens)) for lens in (None, "tuned", None, "tuned")]
+    missing = asyncio.create_task(scheduler.trace(answer, lens="jacobian"))
+    await until(lambda: scheduler.waiting == 5)
+    scheduler.engine.gate.set()
+    _, *traces = await asyncio.gather(asking, *reading)
+    assert [trace.meta["lens"] for trace in traces] == ["logit", "tuned", "logit", "tuned"]
+    assert scheduler.engine.calls.count("2 traces of 10") == 2
+    with pytest.raises(LensNotFoundError):
+        await missing
+    await scheduler.aclose()
 
 
 async def test_a_second_pass_that_waited_long_goes_between_two_tokens(batches, monkeypatch):

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from models import adapters, lens
-from models.errors import LensTrainingError
+from models.errors import LensTrainingError, ModelNotPulledError
 from models.lenses import jacobian, store
 from models.lenses.affine import AffineLens, Card
 from models.lenses.states import Text
+from models.loading import open_model
+from models.types import ModelConfig
 from tests.models import tiny
 
 IDS = tuple(tiny.ids_of("How many eyes does it have?"))
@@ -176,3 +178,33 @@ def test_the_model_is_left_as_it_was(llama):
 def test_texts_that_are_too_short_are_said_so(llama):
     with pytest.raises(LensTrainingError, match="long enough"):
         jacobian.fit(llama, adapters.find(llama), [Text(IDS[:5], 1)], jacobian.Recipe())
+
+
+@pytest.mark.real_model
+def test_on_the_default_model_the_cached_prefix_changes_nothing():
+    """Two rows, of a text whose first 20 positions are read without a graph, against one plain pass over all of it."""
+    try:
+        loaded = open_model(ModelConfig(), lambda _stage: None)
+    except ModelNotPulledError as error:
+        pytest.skip(error.for_user())
+    model, parts = loaded.model, adapters.find(loaded.model)
+    words = "A giraffe is tall, and its heart is large. How many eyes does my foot have? None, I think."
+    ids = tuple(loaded.tokenizer(words)["input_ids"])
+    at, mine = next(iter(jacobian.of_text(model, parts, Text(ids, 21), skip=16, rows=2)))
+    assert (at.start, at.stop, len(mine)) == (0, 2, 30)
+    states = {}
+    handles = [
+        block.register_forward_pre_hook(lambda _b, args, d=d: states.update({d: args[0]})) for d, block in enumerate(parts.blocks)
+    ]
+    handles.append(parts.norm.register_forward_pre_hook(lambda _n, args: states.update(end=args[0])))
+    handles.append(model.get_input_embeddings().register_forward_hook(lambda _e, _a, out: out.detach().requires_grad_()))
+    try:
+        model(torch.tensor([ids[:-1]]), use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for row in range(2):
+        found = torch.autograd.grad(states["end"][0, 20:, row].sum(), [states[d] for d in range(30)], retain_graph=True)
+        for depth, gradient in enumerate(found):
+            wanted = gradient[0, 20:].mean(0)
+            assert torch.allclose(mine[depth, row], wanted, atol=2e-4 * float(wanted.abs().max())), depth

@@ -113,6 +113,7 @@ def _removals(logits: Doubles, emitted: int, part: Part, seed: int) -> Removals:
         top_probs=np.exp(gone[rows, tops]).astype(np.float32),
         control_logprob=control[:, emitted].astype(np.float32),
         control_top_ids=control.argmax(-1).astype(np.int64),
+        jitter=np.zeros(len(gone), dtype=np.float32),
     )
 
 

@@ -89,6 +89,9 @@ class Removals:
     top_probs: FloatArray  # (L,)
     control_logprob: FloatArray  # (L,) after removing a random vector of the same norm instead
     control_top_ids: IntArray  # (L,)
+    jitter: FloatArray | None = None
+    """(L,) nats by which ``logprob`` moves when all keys and values before are as far off as fp32 rounding puts them: removing
+    an early block can leave a state on which rounding grows a thousandfold. None in half precision and where it was not tried."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

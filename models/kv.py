@@ -7,6 +7,7 @@ that sequences of different lengths stay aligned. Knows tensors; knows no tokens
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,6 +135,17 @@ class SharedLayer(DynamicLayer):  # type: ignore[misc,no-untyped-call,unused-ign
         return tuple(torch.cat((held.expand(len(new), -1, -1, -1), new), dim=2) for held, new in pairs)
 
 
+def _nudged(layer: SharedLayer, ulps: int, seed: int) -> SharedLayer:
+    other = copy.copy(layer)
+    if layer.is_initialized:
+        generator = torch.Generator().manual_seed(seed)
+        for name in ("keys", "values"):
+            held: torch.Tensor = getattr(layer, name)
+            signs = torch.randint(0, 2, held.shape, generator=generator).to(held.device) * 2 - 1
+            setattr(other, name, held * (1 + signs * ulps * torch.finfo(held.dtype).eps).to(held.dtype))
+    return other
+
+
 class SharedCache(Cache):  # type: ignore[misc,unused-ignore]
     """What one sequence left in a `GrowingCache`, for passes over many ways to go on from it."""
 
@@ -141,6 +153,15 @@ class SharedCache(Cache):  # type: ignore[misc,unused-ignore]
 
     def __init__(self, cache: GrowingCache) -> None:
         super().__init__(layers=[SharedLayer(layer) for layer in cache.layers])
+
+    def nudged(self, ulps: int = 32) -> SharedCache:
+        """All keys and values off by ``ulps`` units in the last place, up or down.
+
+        Measured on the default model: two ways to sum up the products of one pass leave fp32 values 5 to 40 units apart.
+        """
+        other = copy.copy(self)
+        other.layers = [_nudged(layer, ulps, seed) for seed, layer in enumerate(self.layers)]
+        return other
 
     @property
     def row_bytes(self) -> int:

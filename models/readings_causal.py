@@ -26,6 +26,15 @@ class Flip:
     control_drop: float
 
 
+STEADY = 5e-5
+"""Nats of `Removals.jitter` up to which the figures of a removal are told; beyond it their digits would be those of the rounding."""
+
+
+def is_steady(removals: Removals, block: int) -> bool:
+    """Whether the figures without ``block``, from 1, are the model's rather than the rounding's."""
+    return removals.jitter is None or float(removals.jitter[block - 1]) <= STEADY
+
+
 def drops(check: CausalCheck, part: Part = "block") -> tuple[FloatArray, FloatArray]:
     """How far the emitted token's log-probability falls at each removal and each control, in nats, shapes (L,) and (L,).
 

@@ -342,6 +342,8 @@ class Removed:
     left: list[tuple[float, int, float]]
     """Without each block: log-probability of the emitted token, the likeliest token, its probability."""
     control: list[tuple[float, int]]
+    jitter: list[float] | None = None
+    """Nats by which each figure moves with the rounding; a figure that moves by more than 5e-5 is no fact."""
 
     def flips(self) -> list[int]:
         real = [b for b, (_, top, _) in enumerate(self.left) if top != self.top and self.control[b][1] == self.top]
@@ -352,6 +354,9 @@ class Removed:
 
     def drop(self, block: int) -> float:
         return self.logprob - self.left[block - 1][0]
+
+    def steady(self, block: int) -> bool:
+        return self.jitter is None or self.jitter[block - 1] <= 5e-5
 
 
 @dataclass
@@ -524,8 +529,8 @@ RECOMPUTE: dict[str, tuple[str, Callable[[World, Any], Any]]] = {
     "is_hardest_push": ("claim", of_ledger(lambda ledger, at: hardest(ledger, at, 1))),
     "is_hardest_drag": ("claim", of_ledger(lambda ledger, at: hardest(ledger, at, -1))),
     "without": ("token", without),
-    "without_prob": ("share", of_cause(lambda removed, at: removed.left[at.block - 1][2])),
-    "drop": ("nats", of_cause(lambda removed, at: removed.drop(at.block))),
+    "without_prob": ("share", of_cause(lambda removed, at: removed.left[at.block - 1][2] if removed.steady(at.block) else None)),
+    "drop": ("nats", of_cause(lambda removed, at: removed.drop(at.block) if removed.steady(at.block) else None)),
     "control_drop": ("nats", of_cause(lambda removed, at: max(removed.logprob - logprob for logprob, _ in removed.control))),
     "flip_count": ("whole", of_cause(lambda removed, at: len(removed.flips()))),
     "noise_count": ("whole", of_cause(lambda removed, at: removed.noise())),
@@ -630,7 +635,8 @@ def _told_removals(check: Any, t: int) -> Removed | None:
     r = blocks[0]
     left = zip(r.logprob.tolist(), r.top_ids.tolist(), r.top_probs.tolist(), strict=True)
     control = zip(r.control_logprob.tolist(), r.control_top_ids.tolist(), strict=True)
-    return Removed(check.logprob, check.top_id, list(left), list(control))
+    jitter = r.jitter
+    return Removed(check.logprob, check.top_id, list(left), list(control), None if jitter is None else jitter.tolist())
 
 
 def _told_watched(found: Any) -> list[Followed]:

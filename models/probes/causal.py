@@ -8,11 +8,12 @@ norm taken out instead. Knows one loaded model; knows no lens and no words.
 from __future__ import annotations
 
 import inspect
+import itertools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Variant:
     part: Part
     block: int  # from 0
     control: bool
+    nudged: bool = False
+    """What stands before is off by a few units in the last place, see `Removals.jitter`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +92,12 @@ def why(
     asked = tuple(dict.fromkeys(parts_asked))
     variants = [Variant(part, b, control) for part in asked for control in (False, True) for b in range(count)]
     ids = [*answer.prompt_ids, *answer.answer_ids[:t]]
+    exact = model.dtype is torch.float32 and _shares(parts, ids)  # the figures of half precision have no such digits anyway
+    again = [replace(v, nudged=True) for v in variants if not v.control] if exact else []
     out = _Outcome([], [], [])
-    for logits in removed_logits(model, parts, ids, [None, *variants], seed=seed, memory_limit=memory_limit):
+    for logits in removed_logits(model, parts, ids, [None, *variants, *again], seed=seed, memory_limit=memory_limit):
         _take(out, logits, emitted)
-    removals = tuple(_removals(part, out, 1 + 2 * count * i, count) for i, part in enumerate(asked))
+    removals = tuple(_removals(part, out, i, count, len(asked) if again else 0) for i, part in enumerate(asked))
     pieces = tokens.pieces(tokenizer, {emitted, *out.top_ids})
     return CausalCheck(t, emitted, out.logprob[0], out.top_ids[0], removals, pieces, seed, time.perf_counter() - started)
 
@@ -106,8 +111,11 @@ def _take(out: _Outcome, logits: torch.Tensor, emitted: int) -> None:
     out.top_probs.extend(best.values.exp().tolist())
 
 
-def _removals(part: Part, out: _Outcome, start: int, count: int) -> Removals:
+def _removals(part: Part, out: _Outcome, place: int, count: int, nudged: int) -> Removals:
+    """The ``place``-th part's rows of ``count`` blocks: real, then control; behind all ``nudged`` parts the real ones again."""
+    start = 1 + 2 * count * place
     real, control = slice(start, start + count), slice(start + count, start + 2 * count)
+    again = out.logprob[1 + 2 * count * nudged + count * place :][:count] if nudged else None
     return Removals(
         part=part,
         logprob=np.asarray(out.logprob[real], dtype=np.float32),
@@ -115,6 +123,7 @@ def _removals(part: Part, out: _Outcome, start: int, count: int) -> Removals:
         top_probs=np.asarray(out.top_probs[real], dtype=np.float32),
         control_logprob=np.asarray(out.logprob[control], dtype=np.float32),
         control_top_ids=np.asarray(out.top_ids[control], dtype=np.int64),
+        jitter=None if again is None else np.abs(np.subtract(again, out.logprob[real])).astype(np.float32),
     )
 
 
@@ -142,8 +151,19 @@ def removed_logits(
         gone: gets what was taken out of each row, (D,).
     """
     with torch.inference_mode(), memory_errors():
-        before = _prefix(model, ids[:-1]) if cached and parts.batches and len(ids) > 1 else None
-    run = _Run(model, parts, ids if before is None else ids[-1:], before, seed, gone)
+        before = _prefix(model, ids[:-1]) if cached and _shares(parts, ids) else None
+    last = ids if before is None else ids[-1:]
+    for nudged, group in itertools.groupby(variants, lambda variant: variant is not None and variant.nudged):
+        keys = before.nudged() if before is not None and nudged else before
+        yield from _in_chunks(_Run(model, parts, last, keys, seed, gone), list(group), memory_limit)
+
+
+def _shares(parts: Parts, ids: Sequence[int]) -> bool:
+    """Whether all rows can look back at the same keys and values."""
+    return parts.batches and len(ids) > 1
+
+
+def _in_chunks(run: _Run, variants: Sequence[Variant | None], memory_limit: int | None) -> Iterator[torch.Tensor]:
     size, start = min(run.rows(memory_limit), len(variants)), 0
     while start < len(variants):
         try:

@@ -95,14 +95,23 @@ def causes(teller: Teller, *, more: bool = False) -> list[Sentence]:
     if not blocks:
         return [*_unmoved(teller), *(_costs(teller) if more else [])]
     claims = [teller.ask(name, block=blocks[0]) for name in ("flips", "is_costliest_flip")]
-    told = teller.may("cause", *claims, **teller.asks("block", "without", "without_prob", block=blocks[0]))
+    steady = teller.value("without_prob", block=blocks[0]) is not None
+    slots = ("block", "without", "without_prob") if steady else ("block", "without")
+    told = teller.may("cause" if steady else "cause_rough", *claims, **teller.asks(*slots, block=blocks[0]))
     told += teller.may("cause_more", "flips_more") if len(blocks) > 1 else teller.may("cause_only", "flips_once")
     if not more:
         return told
-    slots = ("block", "without", "without_prob")
-    told += [teller.entry("ledger_cause", teller.ask("flips", block=b), **teller.asks(*slots, block=b)) for b in blocks[1:]]
+    told += [_cause(teller, block) for block in blocks[1:]]
     told += [teller.entry("ledger_noise")] if teller.value("noise_count") else []
     return told + _costs(teller)
+
+
+def _cause(teller: Teller, block: int) -> Sentence:
+    """One of several; without a figure where the rounding would write its digits."""
+    steady = teller.value("without_prob", block=block) is not None
+    slots = ("block", "without", "without_prob") if steady else ("block", "without")
+    key = "ledger_cause" if steady else "ledger_cause_rough"
+    return teller.entry(key, teller.ask("flips", block=block), **teller.asks(*slots, block=block))
 
 
 def _unmoved(teller: Teller) -> list[Sentence]:
@@ -116,6 +125,8 @@ def _costs(teller: Teller) -> list[Sentence]:
     if block is None or not teller.true("outdrops", block=block):
         return []
     claims = [teller.ask(name, block=block) for name in ("is_costliest", "outdrops")]
+    if teller.value("drop", block=block) is None:
+        return [teller.entry("ledger_cost_rough", *claims, **teller.asks("block", block=block))]
     return [teller.entry("ledger_cost", *claims, **teller.asks("block", "drop", block=block))]
 
 

@@ -162,12 +162,12 @@ def _without(trace: Trace, t: int, block: int) -> str | None:
 
 def _without_prob(trace: Trace, t: int, block: int) -> float | None:
     found = _check(trace, t)
-    return float(found[1].top_probs[block - 1]) if found else None
+    return float(found[1].top_probs[block - 1]) if found and causal.is_steady(found[1], block) else None
 
 
 def _drop(trace: Trace, t: int, block: int) -> float | None:
     found = _check(trace, t)
-    return found[0].logprob - float(found[1].logprob[block - 1]) if found else None
+    return found[0].logprob - float(found[1].logprob[block - 1]) if found and causal.is_steady(found[1], block) else None
 
 
 def costliest(trace: Trace, t: int) -> int | None:
@@ -183,8 +183,11 @@ def _control_drop(trace: Trace, t: int) -> float | None:
 
 
 def _outdrops(trace: Trace, t: int, block: int) -> bool:
-    drop, control = _drop(trace, t, block), _control_drop(trace, t)
-    return drop is not None and control is not None and drop > max(control, 0.0)
+    found = _check(trace, t)
+    if found is None:
+        return False
+    check, removals = found
+    return check.logprob - float(removals.logprob[block - 1]) > max(check.logprob - float(removals.control_logprob.min()), 0.0)
 
 
 # -- watched words and self-report -----------------------------------------------------------------------------------------------

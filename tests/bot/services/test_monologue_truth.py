@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -193,6 +194,32 @@ def test_a_changed_finding_silences_what_is_said_of_it():
     assert verify(lines, trace) == lines
     seen = check_mutations(trace, lines)
     assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_figure_is_told_that_the_rounding_wrote(locale):
+    """The same removals, on a state that trembles: which block it is may be told, how far it moves may not."""
+    scripted = FakeEngine()
+    job = Job("How many eyes does my foot have?")
+    answer = scripted.answer(job)
+    trace = looked_into(scripted, job, answer, scripted.trace(answer))
+    figures = {"without_prob", "drop"}
+    check = trace.findings.causal
+    blocks = check.of("block")
+    other = int(next(i for i in trace.top_ids[check.t, -1] if i != check.top_id))
+    logprob, top_ids = blocks.logprob.copy(), np.full_like(blocks.top_ids, check.top_id)
+    logprob[4], top_ids[4] = check.logprob - 9, other
+    flipped = replace(blocks, logprob=logprob, top_ids=top_ids, control_top_ids=np.full_like(top_ids, check.top_id))
+    calm = trace.with_findings(causal=replace(check, removals=(flipped,)))
+    told = {fact.name for line in tell(calm, locale, everything=True) for fact in line.facts}
+    assert told >= figures
+    shaken = replace(flipped, jitter=np.full_like(logprob, 1e-3))
+    trembling = trace.with_findings(causal=replace(check, removals=(shaken,)))
+    lines = tell(trembling, locale, everything=True)
+    assert verify(lines, trembling) == lines
+    told = {fact.name for line in lines for fact in line.facts}
+    assert not told & figures
+    assert told >= {"flips", "is_costliest", "without"}
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The causal check against the slow way: a whole forward pass for each removal, without a cache, by hooks of its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -194,3 +196,15 @@ def test_a_block_is_told_only_where_chance_does_not_do_the_same():
     assert readings_causal.strongest(calm) is None
     with pytest.raises(ValueError, match="mlp"):
         readings_causal.flips(check, "mlp")
+
+
+def test_a_figure_that_trembles_with_the_rounding_is_known(engine):
+    answer = engine.answer(Job("How many eyes does my foot have?", sampling=Sampling(max_new_tokens=6)))
+    for part in ("block", "mlp"):
+        removals = engine.why(answer, 2, parts=("block", "mlp")).of(part)
+        assert removals.jitter.shape == removals.logprob.shape
+        assert 0 < removals.jitter.max() < readings_causal.STEADY  # a tiny random model is calm
+        assert all(readings_causal.is_steady(removals, block) for block in range(1, 5))
+    shaken = replace(removals, jitter=np.full_like(removals.jitter, 1e-3))
+    assert not readings_causal.is_steady(shaken, 1)
+    assert readings_causal.is_steady(replace(removals, jitter=None), 1)

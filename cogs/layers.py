@@ -215,7 +215,11 @@ class Layers(commands.Cog):
         locale = locale_of(interaction)
 
         async def work() -> Cards:
-            return [show.map_card(await self._app.layers.page(run_id, page=page, colour=colour, locale=locale), locale)]
+            # Pages of the picture that stands in the thread, which the Jacobian lens draws where it is the configured one.
+            lens: Lens | None = "jacobian" if self._app.config.lens.kind == "jacobian" else None
+            return [
+                show.map_card(await self._app.layers.page(run_id, page=page, colour=colour, lens=lens, locale=locale), locale)
+            ]
 
         await (turn(interaction, work) if own else lead(interaction, work, private=True))
 

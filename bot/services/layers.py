@@ -56,6 +56,8 @@ class TokenLayers:
 
     run: Run
     trace: Trace = field(repr=False)
+    told: Trace = field(repr=False)
+    """What the inner voice was told from: the same, but where another lens was asked for."""
     t: int
     token: str = field(repr=False)
     settle: int | None
@@ -110,11 +112,11 @@ class LayersService:
         Raises:
             ForwardPassError: RunError, NoSuchTokenError, ModelError, LensError.
         """
-        run, trace = await self._voices.read(run_id, lens=lens)
-        at = token_at(trace, t)
+        run, told, trace = await self._read(run_id, lens)
+        at = token_at(told, t)
         pictures = await asyncio.to_thread(_draw_token, trace, at, colour, locale or run.locale)
         rows = tuple(depth_row(trace, at, depth) for depth in told_depths(trace.depths))
-        return TokenLayers(run, trace, at, read.emitted_text(trace, at), read.settle_depth(trace, at), rows, pictures)
+        return TokenLayers(run, trace, told, at, read.emitted_text(trace, at), read.settle_depth(trace, at), rows, pictures)
 
     async def page(
         self,
@@ -126,9 +128,9 @@ class LayersService:
         locale: str | None = None,
     ) -> MapPage:
         """A page of the heat map, the one with the pivotal token without ``page``. Raises what `token` raises."""
-        run, trace = await self._voices.read(run_id, lens=lens)
+        run, told, trace = await self._read(run_id, lens)
         count = pages(trace)
-        at = home_page(trace) if page is None else max(0, min(page, count - 1))
+        at = home_page(told) if page is None else max(0, min(page, count - 1))
         picture = await asyncio.to_thread(_draw_page, trace, colour, at, locale or run.locale)
         return MapPage(run, trace, at, count, colour, picture)
 
@@ -142,6 +144,11 @@ class LayersService:
             raise NoInnerVoiceError("I cannot follow words in this model: " + found.notes.get("watched", "it gives no reason."))
         picture = await asyncio.to_thread(_draw_tracks, trace, found.watched, at, locale or run.locale)
         return Tracks(run, trace, found.watched, at, read.emitted_text(trace, at), picture)
+
+    async def _read(self, run_id: str, lens: LensName | None) -> tuple[Run, Trace, Trace]:
+        """A run, the trace that its voice was told from, and the one through the lens that was asked for."""
+        run, told = await self._voices.read(run_id)
+        return run, told, told if lens is None else (await self._voices.read(run_id, lens=lens))[1]
 
     async def alive(self, run_id: str) -> None:
         """See that a run is still stored. Raises RunExpiredError."""

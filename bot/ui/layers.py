@@ -58,7 +58,7 @@ def _gallery(pictures: Sequence[tuple[str, Drawn]]) -> discord.ui.MediaGallery[A
 
 def layers_card(found: TokenLayers, locale: str = ENGLISH) -> PictureCard:
     """One token over all depths: the table, its pictures, and a select to look into another token."""
-    tokens = tokens_of(found.trace, locale)
+    tokens = tokens_of(found.told, locale)
     row = token_row(found.run.id, tokens, page_of(found.t, len(tokens)), locale)
     return PictureCard(layers_text(found, locale), found.pictures, "layers", [row])
 
@@ -127,6 +127,8 @@ def layers_text(found: TokenLayers, locale: str = ENGLISH) -> str:
     where = say(key, final=final, settle=found.settle, layers=trace.depths)
     table = "\n".join([_head(locale), *(_line(row) for row in found.rows)])
     small = [say("layers_print", lens=_lens(trace, locale))]
+    if found.rows[-1].depth == 0:
+        small[0] += f" · {say('layers_input')}"
     if len(found.rows) <= trace.depths:
         small.append(say("layers_some", shown=len(found.rows), all=trace.depths + 1))
     return "\n".join([title, where, f"```\n{table}\n```", *small])

@@ -175,6 +175,24 @@ async def test_what_is_too_large_is_refused_with_a_choice(world: World, monkeypa
     assert "Choose" in text
 
 
+@pytest.mark.world(engine={"lenses": ("logit", "tuned", "jacobian")})
+async def test_another_lens(world: World) -> None:
+    await world.ask()
+    assert "tuned lens" in read(await world.bob.slash(world.channel, "layers", lens="tuned"))
+    disposed = read(await world.bob.slash(world.channel, "layers", lens="jacobian"))
+    assert "disposed to say" in disposed
+    assert "settled" not in disposed
+    assert "tuned lens" in read(await world.bob.slash(world.channel, "dump", lens="tuned", format="json"))
+    check(world)
+
+
+async def test_a_lens_that_is_not_there(world: World) -> None:
+    await world.ask()
+    for name, values in (("layers", {}), ("dump", {"format": "json"})):
+        assert "⚠️" in read(await world.bob.slash(world.channel, name, lens="tuned", **values))
+    check(world)
+
+
 async def test_autocomplete_offers_tokens_and_depths(world: World) -> None:
     assert await world.bob.autocomplete(world.channel, "layers", "token", "") == []
     await world.ask()

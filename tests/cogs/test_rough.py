@@ -319,8 +319,9 @@ async def test_a_database_that_fails_under_the_button_is_told(world: World, monk
 async def test_about_says_why_there_is_no_model(world: World) -> None:
     world.app.model._loading = asyncio.get_running_loop().create_future()  # type: ignore[assignment]
     world.app.model._loading.set_exception(ModelNotPulledError("The default model is not here."))  # type: ignore[attr-defined]
-    result = await world.alice.slash(world.channel, "about")
-    assert "The default model is not here." in result.response.content
+    for name in ("about", "model info"):
+        result = await world.alice.slash(world.channel, name)
+        assert "The default model is not here." in texts(result.response.message)
 
 
 async def test_in_a_thread_whose_channel_is_not_known_it_answers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

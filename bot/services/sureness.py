@@ -11,6 +11,7 @@ _PROBABILITY = {"en": "mean token probability {:.0%}", "zh": "平均词元概率
 _P_TRUE = {"en": "asked whether it is right, yes {:.0%}", "zh": "自问对不对，答“是” {:.0%}"}
 _FAINT = {"en": " (yes and no together had only {:.0%})", "zh": "（“是”与“否”合计仅 {:.0%}）"}
 _AGREEMENT = {"en": "{} of {} asked again said the same", "zh": "再问 {1} 次，{0} 次意思相同"}
+_MEANINGS = {"en": " ({} meanings among them)", "zh": "（共 {} 种意思）"}
 
 ENOUGH = 0.5
 """Below this much on yes and no together, the line says so: the share of yes then means little."""
@@ -27,5 +28,6 @@ def sureness_line(trace: Trace, report: SelfReport | None, locale: str) -> str:
         faint = report.said is not None and report.said < ENOUGH
         parts.append(_P_TRUE[lang].format(report.p_true) + (_FAINT[lang].format(report.said) if faint else ""))
     if report is not None and report.agreement is not None:
-        parts.append(_AGREEMENT[lang].format(round(report.agreement * report.samples), report.samples))
+        same = _AGREEMENT[lang].format(round(report.agreement * report.samples), report.samples)
+        parts.append(same + (_MEANINGS[lang].format(report.groups) if report.groups > 1 else ""))
     return (": " if lang == "en" else "：").join((_HEAD[lang], " · ".join(parts))) if parts else ""

@@ -102,6 +102,11 @@ class CardReply:
         except TROUBLE as error:
             log.info("a presser could not be told: %s", described(error))
 
+    def close(self) -> None:
+        """Write no more notices."""
+        if self._pump is not None:
+            self._pump.cancel()
+
     async def _speak(self, card: Card, first: bool) -> discord.Message | None:
         """As the bot itself: where the notice stands, else below; by DM what is private, and where it may not speak."""
         if self._private:
@@ -179,6 +184,8 @@ async def _lead(interaction: Press, reply: CardReply, work: Work, private: bool)
                 await _attach(app, card.run_id, message.id)
     except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
         await reply.fail(error)
+    finally:
+        reply.close()
     if not private and isinstance(interaction.channel, discord.Thread) and app.config.threads.auto_archive:
         with contextlib.suppress(*TROUBLE):
             await interaction.channel.edit(archived=True)

@@ -49,7 +49,7 @@ async def test_the_line_has_the_agreement_and_it_is_kept(tmp_path: Path) -> None
         assert "again" not in (await rig.app.voices.of(answered.run.id)).sureness
         line = await rig.app.voices.ask_again(answered.run.id)
         assert line is not None
-        assert "1 of 3 asked again said the same" in line
+        assert "1 of 3 asked again said the same (3 meanings among them)" in line
         assert "asked whether it is right" in line
         (report,) = [(await rig.app.voices.read(answered.run.id))[1].findings.self_report]
         assert report is not None

@@ -11,7 +11,7 @@ from bot.render.canvas import FAINT, INK, MARGIN, SMALL, WIDTH, Canvas, Heading
 from bot.render.glyphs import LETTER, columns
 from bot.render.plot import Plot, nice_ticks
 
-LEFT, TICKS = 124, 58
+LEFT, TICKS = 138, 58
 LegendEntry = tuple[str, str, str]
 """Mark, text, colour of the mark."""
 

@@ -55,7 +55,6 @@ class _Layout:
     head: float
     size: float
     """Of the letters in the cells."""
-    slanted: bool
     width: int
     heading: Heading
 
@@ -127,7 +126,7 @@ def heatmap_png(trace: Trace, *, colour: Colour = "probability", page: int | Non
     _cell_texts(canvas, trace, layout, shades)
     _labels(canvas, trace, layout)
     _depths(canvas, layout, say)
-    _legend(canvas, layout, shades, colour, say, framed=predicts(trace))
+    _legend(canvas, layout, shades, colour, say, framed=predicts(trace), decided=_on_page(layout, pivotal(trace)))
     return canvas.png()
 
 
@@ -137,12 +136,12 @@ def _layout(trace: Trace, page: int | None, say: Words) -> _Layout:
     depths = shown_depths(trace.depths)
     row = min(31.0, 960 / len(depths))
     longest = max((columns(_label(trace, t)) for t in range(first, first + count)), default=1)
-    slanted = longest * LETTER * SMALL > cell - 6
-    head = 18.0 + (longest * LETTER * SMALL * math.sin(math.radians(SLANT)) + 16 if slanted else SMALL + 6)
+    slant = longest * LETTER * SMALL * math.sin(math.radians(SLANT)) + 16
+    head = 18.0 + (slant if longest * BOLD * SMALL > cell + 4 else SMALL + 6)
     width = round(max(NARROWEST, GUTTER + RIGHT + cell * count))
     size = max(18.0, min(24.0, cell / 3.4))
     heading = _heading(trace, first, count, width, say)
-    return _Layout(first, count, depths, cell, row, head, size, slanted, width, heading)
+    return _Layout(first, count, depths, cell, row, head, size, width, heading)
 
 
 def shown_depths(layers: int) -> tuple[int, ...]:
@@ -203,14 +202,16 @@ def _labels(canvas: Canvas, trace: Trace, layout: _Layout) -> None:
     pivot = pivotal(trace) if predicts(trace) else None
     for column in range(layout.count):
         t = layout.first + column
-        # A slanted label may lean over its neighbours' columns, the last ones only up to the edge.
-        edge = (layout.width - layout.x(column) - 8) / math.cos(math.radians(SLANT)) if layout.slanted else layout.cell
         settle, chosen = settle_depth(trace, t), t == pivot
         if predicts(trace) and (settle is not None or chosen):
             _stretch(canvas, layout, column, settle, chosen=chosen)
         style: dict[str, Any] = {"color": ACCENT, "weight": "bold"} if chosen else {}
-        style |= {"rotation": SLANT, "ha": "left"} if layout.slanted else {"ha": "center"}
-        label = fit(_label(trace, t), max(edge / ((BOLD if chosen else LETTER) * SMALL), 4.0))
+        label, letter = _label(trace, t), (BOLD if chosen else LETTER) * SMALL
+        if columns(label) * letter <= layout.cell + 4:
+            style["ha"] = "center"
+        else:  # a slanted label may lean over its neighbours' columns, the last ones only up to the edge
+            style |= {"rotation": SLANT, "ha": "left"}
+            label = fit(label, max((layout.width - layout.x(column) - 8) / math.cos(math.radians(SLANT)) / letter, 4.0))
         canvas.text(layout.x(column), layout.top + 8, label, SMALL, va="bottom", rotation_mode="anchor", **style)
 
 
@@ -233,7 +234,12 @@ def _depths(canvas: Canvas, layout: _Layout, say: Words) -> None:
     canvas.text(20, middle, say("depth_axis"), SMALL, color=FAINT, rotation=90, ha="center")
 
 
-def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say: Words, *, framed: bool) -> None:
+def _on_page(layout: _Layout, t: int | None) -> bool:
+    return t is not None and layout.first <= t < layout.first + layout.count
+
+
+def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say: Words, *, framed: bool, decided: bool) -> None:
+    """The scale of the colours; what the frames mean, of those that are there."""
     left, width, y = MARGIN, 320, 62
     told = say("legend_disposed" if colour == "probability" and not framed else f"legend_{colour}")
     canvas.text(left, 110, told, SMALL, color=INK)
@@ -246,7 +252,7 @@ def _legend(canvas: Canvas, layout: _Layout, shades: Shade, colour: Colour, say:
         at = float(shades.norm(min(max(value, low), high)))
         canvas.text(left + width * at, y - 20, label, 19, color=FAINT, ha=_side(at))
     x = left + width + 44
-    frames = ((1.6, INK, 74.0, "legend_settled"), (3.6, ACCENT, 32.0, "legend_decided"))
+    frames = [(1.6, INK, 74.0, "legend_settled"), *([(3.6, ACCENT, 32.0, "legend_decided")] if decided else [])]
     for line, edge, at, key in frames if framed else ():
         canvas.box(x, at - 12, 34, 24, fill=False, edgecolor=edge, linewidth=line)
         canvas.text(x + 46, at, say(key), SMALL, color=FAINT)

@@ -14,7 +14,7 @@ from bot.render.plot import Plot, apart, depth_ticks
 from bot.render.text import bare
 from bot.render.wording import ENGLISH, Words, percent, words
 from models.findings import Watched
-from models.readings import emitted_text, handover_depth, settle_depth
+from models.readings import emitted_text, handover_depth, predicts, settle_depth
 from models.trace import FloatArray, Trace
 
 MOST_WORDS = 5
@@ -66,7 +66,8 @@ def tracks_png(
     plot.rows(ticks)
     plot.columns(depth_ticks(1, trace.depths))
     canvas.text(LEFT + plot.width / 2, 30, say("depth"), SMALL, color=FAINT, ha="center")
-    _marks(plot, trace, at, say)
+    if predicts(trace):
+        _marks(plot, trace, at, say)
     _lines(plot, tracks)
     _names(plot, tracks, say)
     return canvas.png()
@@ -169,6 +170,8 @@ def tracks_alt(trace: Trace, watched: Watched | None = None, *, t: int | None = 
         peak = int(track.probs.argmax())
         slots = {"word": f"“{track.name}”", "share": _fine(float(track.probs[-1])), "peak": _fine(float(track.probs[peak]))}
         parts.append(say("alt_track", depth=peak + 1, **slots))
+    if not predicts(trace):
+        return say.alt(parts)
     settle = settle_depth(trace, at)
     parts.append(say("alt_marks", handover=handover_depth(trace, at)))
     parts.append(say("alt_never") if settle is None else say("alt_settles", depth=max(1, settle)))

@@ -58,6 +58,14 @@ def test_the_emitted_token_is_not_drawn_twice() -> None:
     assert tracks_alt(trace, found, t=2).count("ends at") == 2
 
 
+def test_a_lens_that_predicts_nothing_has_no_settle_depth() -> None:
+    trace = replace(random_trace(4, 6), meta={"lens": "jacobian"})
+    found = watched(trace, ("two", "none"))
+    assert "handover" not in tracks_alt(trace, found, t=2)
+    assert "Jacobian lens" in tracks_alt(trace, found, t=2)
+    assert tracks_png(trace, found, t=2) != tracks_png(replace(trace, meta={"lens": "logit"}), found, t=2)
+
+
 def test_the_findings_words_are_taken() -> None:
     trace = random_trace(4, 6)
     found = watched(trace, ("two", "none"))

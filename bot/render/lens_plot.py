@@ -28,6 +28,7 @@ def draw(found: Measured, *, form: str = "png") -> bytes:
     axes.plot(depths, found.learned, color=colour, linewidth=2.0, marker="s", markersize=3.5, label=name)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.tick_params(which="minor", length=0)
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.set_ylabel("KL(final || depth), nats", fontsize=9, color=FAINT)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)

@@ -13,6 +13,7 @@ import pytest
 from bot.errors import LensNotFoundError, NoInnerVoiceError, RunExpiredError, RunOfAnotherModelError, TraceMismatchError
 from bot.services.monologue import is_true, phrases_of, tell, verify
 from bot.services.monologue.memory import PhraseMemory
+from bot.ui.voice_message import small_print
 from models.errors import OutOfMemoryError
 from models.trace import Trace
 from models.types import Answer, FinalTop, Job
@@ -237,7 +238,10 @@ async def test_with_the_jacobian_lens_the_picture_is_another_and_the_told_lines_
     assert (voice.trace.meta["lens"], voice.picture_lens) == ("logit", "jacobian")
     assert [line.text for line in voice.lines] == [line.text for line in plain.lines]
     assert voice.heatmap != plain.heatmap
-    assert "Jacobian lens" in voice.alt
+    assert "Jacobian lens (disposed to say)" in voice.alt
+    assert "logit lens" in small_print(voice)
+    assert "Jacobian lens (disposed to say)" in small_print(voice)
+    assert "Jacobian" not in small_print(plain)
     async with rigged(tmp_path / "c", Engine(), lens={"kind": "jacobian"}) as rig:  # it is gone: the logit lens's picture stands
         voice = await rig.app.voices.of((await rig.ask()).run.id)
     assert (voice.picture_lens, "logit lens" in voice.alt) == ("logit", True)

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from bot.config import Config
 from bot.errors import DumpChoiceError, DumpFileError, EmptyQuestionError
 from bot.render.export import FORMATS, Format, load
 from bot.render.table import depth_map, monologue_panel, settle_summary
+from bot.render.text import visible
 from bot.services.ask import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
@@ -34,6 +35,7 @@ from models.types import LensName, Style
 
 STDOUT = Path("-")
 EXAMPLE = 'For example: forwardpass dump "How many eyes does my foot have?" -o foot.json'
+_HARMLESS = "\n\u200d\ufe0f"  # line breaks, and what joins emoji
 _BINARY = ("npz", "safetensors", "json.gz", "csv.gz")
 
 
@@ -208,14 +210,14 @@ def show(path: Path) -> None:
         DumpFileError: it is no dump, or damaged.
     """
     dump, console = load(path), Console()
-    console.print(Text(" · ".join(_facts(dump)), "dim"))
+    console.print(Text(_safe(" · ".join(_facts(dump))), "dim"))
     trace = dump.trace
     if trace is None:
         console.print(_arrays(dump))
         return
     parts: list[RenderableType] = []
     if trace.length == len(dump.answer_ids):  # what is told is told of a whole answer
-        console.print(Text("".join(trace.tokens).strip(), "bold"))
+        console.print(Text(_safe("".join(trace.tokens).strip()), "bold"))
     if trace.meta.get("lens") == "jacobian":
         parts.append(
             Text("Jacobian lens: what each depth is disposed to say; no prediction, and nothing is told from it.", "yellow")
@@ -226,13 +228,18 @@ def show(path: Path) -> None:
     console.print(Padding(Group(*parts), (1, 0)))
 
 
+def _safe(text: str) -> str:
+    """A text from a file, without what would steer a terminal."""
+    return "".join(char if char.isprintable() or char in _HARMLESS else visible(char) for char in text)
+
+
 def _facts(dump: LayerDump) -> Iterable[str]:
     meta = dump.meta
     yield f"{dump.what} ({meta['lens']})" if dump.what == "lens" and "lens" in meta else dump.what
     yield " ".join(str(word) for word in (meta.get("name") or meta.get("model"), meta.get("revision"), meta.get("dtype")) if word)
     yield f"{len(dump.prompt_ids)} + {len(dump.answer_ids)} tokens"
     yield f"{len(dump.positions)} positions, {len(dump.depths)} of {dump.layers + (dump.what != 'attention')} depths"
-    if meta.get("sampler"):
+    if isinstance(meta.get("sampler"), Mapping):
         yield f"temperature {meta['sampler'].get('temperature')}, seed {meta.get('seed')}"
 
 

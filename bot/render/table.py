@@ -96,7 +96,7 @@ class DepthMap:
     def _rows(self) -> Text:
         """What the rows and columns are."""
         lens, last = str(self.trace.meta.get("lens", "logit")), self.trace.depths
-        said = f"rows: depth {last}, the output, down to 0, the embeddings, two a row, through the {lens} lens"
+        said = f"rows: depth {last} (output) down to 0 (embeddings), two a row; {lens} lens"
         some = (
             f" · tokens {self.first + 1}–{self.first + self.count} of {self.trace.length}"
             if self.count < self.trace.length

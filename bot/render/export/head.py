@@ -1,8 +1,8 @@
 """What every dump file says of itself, and the way back from a head and its arrays to a `LayerDump`.
 
-The head is JSON: format, schema, time stamp, kind, the ids of prompt and answer, chosen positions and depths, strings of tokens,
-the trace's meta (model, revision, dtype, sampler, seed, lens, versions …), the evidence without its arrays, and dtype, shape and
-axes of each array. Knows no file format.
+The head is JSON: format, schema, writer, time stamp, kind, the ids of prompt and answer, chosen positions and depths, strings of
+tokens, the trace's meta (model, revision, dtype, sampler, seed, lens, versions …), the evidence without its arrays, and dtype,
+shape and axes of each array. Knows no file format.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from models.trace import Trace
 FORMAT = "forward-pass-dump"
 SCHEMA = 1
 DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_}
+_REMOVALS = "findings.causal.removals."
 _NEEDED = {"lens": LENS_ARRAYS, "hidden": ("hidden",), "attention": ("attention",)}
 
 Array = np.ndarray[Any, Any]
@@ -33,6 +36,7 @@ def head(dump: LayerDump, created: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "schema": SCHEMA,
+        "writer": writer(),
         "created": created,
         "what": dump.what,
         "meta": {key: dump.meta[key] for key in sorted(dump.meta)},
@@ -48,6 +52,15 @@ def head(dump: LayerDump, created: str) -> dict[str, Any]:
             for name, array in dump.arrays.items()
         },
     }
+
+
+@cache
+def writer() -> str:
+    """The program and its version."""
+    try:
+        return f"forward-pass {version('forward-pass')}"
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "forward-pass"
 
 
 def to_json(value: Any) -> str:
@@ -95,6 +108,8 @@ def _check(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     said = about["arrays"]
     if about["what"] not in WHATS or set(said) != set(arrays) or not set(_NEEDED[about["what"]]) <= set(arrays):
         raise ValueError("its arrays are not those that it should have")
+    if not all(name in AXES or name.startswith(_REMOVALS) for name in arrays) or not isinstance(about["meta"]["layers"], int):
+        raise ValueError("it holds what no dump of ours has")
     sizes: dict[str, int] = {"position": len(about["positions"]), "depth": len(about["depths"])}
     for name, array in arrays.items():
         axes = AXES.get(name, ("block",))

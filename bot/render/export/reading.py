@@ -31,6 +31,8 @@ def load(path: Path) -> LayerDump:
         data = path.read_bytes()
     except OSError as error:
         raise DumpFileError(f"`{path}` cannot be read: {error.strerror or error}.", hint="") from error
+    if _PAGE in data[:256].lower():
+        raise DumpFileError(f"`{path}` is a page, which is for looking at.", hint="Open it in a browser, or load another format.")
     try:
         return _read(data)
     except _BROKEN as error:
@@ -47,6 +49,4 @@ def _read(data: bytes) -> LayerDump:
         return binary.read_safetensors(data)
     if data[:1] == b"{":
         return text.read(data)
-    if _PAGE in data[:256].lower():
-        raise ValueError("it is a page, which is for looking at; load the json, csv, npz or safetensors of that dump")
     return table.read(data)

@@ -184,12 +184,28 @@ def test_what_is_told_is_told_of_a_whole_answer(run: Run, engine: FakeEngine) ->
     assert "probability of the emitted token" in out
 
 
+def test_a_file_does_not_steer_the_terminal(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
+    run("dump", FOOT, "-o", "foot.json")
+    shown = json.loads((tmp_path / "foot.json").read_text())
+    shown["tokens"][1] = "\x1b[31m\x07\u202e👩‍👩‍👧"
+    shown["meta"]["name"] = "\x1b]0;title\x07"
+    shown["meta"]["sampler"] = []
+    (tmp_path / "foot.json").write_text(json.dumps(shown))
+    code, out, _ = run("dump", "--load", "foot.json")
+    assert code == 0
+    assert not {"\x1b", "\x07", "\u202e"} & set(out)
+    assert "👩‍👩‍👧" in out
+    shown["meta"]["layers"] = "many"
+    (tmp_path / "foot.json").write_text(json.dumps(shown))
+    refused(run("dump", "--load", "foot.json"), "no dump of ours")
+
+
 def test_nothing_is_told_from_dispositions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models.engine, "load", lambda *_, **__: FakeEngine(lenses=("logit", "jacobian")))
     assert run("dump", FOOT, "-o", "x.json", "--lens", "jacobian")[0] == 0
     out = run("dump", "--load", "x.json")[1]
     assert "disposed to say" in out
-    assert "through the jacobian lens" in out
+    assert "two a row; jacobian lens" in out
     assert "inner voice" not in out
 
 

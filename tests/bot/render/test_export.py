@@ -261,6 +261,24 @@ def test_a_damaged_file_is_a_sentence(form: Any, tmp_path: Path) -> None:
             load(file)
 
 
+@pytest.mark.parametrize("name", ["lens", "hidden"])
+@pytest.mark.parametrize("form", LOADABLE)
+def test_a_changed_byte_is_a_sentence_or_a_number(name: str, form: Any, tmp_path: Path) -> None:
+    """Whatever a disk or a hand does to a file, nothing but our own error leaves `load`."""
+    file, random = tmp_path / "dump", np.random.default_rng(7)
+    write(DUMPS[name], form, file, created=WHEN)
+    data = file.read_bytes()
+    for _ in range(80):
+        changed = bytearray(data)
+        for at in random.integers(0, min(len(data), 4000), size=random.integers(1, 4)):
+            changed[at] = random.integers(0, 256)
+        file.write_bytes(bytes(changed))
+        try:
+            load(file)
+        except DumpFileError:
+            continue
+
+
 def test_a_table_in_another_order_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "dump.csv"
     write(DUMPS["hidden"], "csv", file, created=WHEN)

@@ -44,7 +44,7 @@ def test_the_legend_says_what_colour_and_rows_are() -> None:
         text = printed(depth_map(trace, width=80), colour=colour, width=120)
         assert "probability of the emitted token" in text
         assert "100%" in text
-        assert "rows: depth 12, the output, down to 0, the embeddings, two a row, through the logit lens" in text
+        assert "rows: depth 12 (output) down to 0 (embeddings), two a row; logit lens" in text
         assert "of 60" in text
 
 

@@ -33,7 +33,9 @@ class Curve:
     entropies: FloatArray  # (L,) nats
 
 
-def compare_png(a: Curve, b: Curve, controls: Sequence[Curve] = (), *, title: str = "", locale: str = ENGLISH) -> bytes:
+def compare_png(
+    a: Curve, b: Curve, controls: Sequence[Curve] = (), *, title: str = "", lens: str = "logit", locale: str = ENGLISH
+) -> bytes:
     """The picture as PNG; without controls there is no band.
 
     Args:
@@ -41,10 +43,12 @@ def compare_png(a: Curve, b: Curve, controls: Sequence[Curve] = (), *, title: st
         b: drawn as a dashed line, with as many depths.
         controls: drawn as a band from the lowest to the highest.
         title: stands under the heading, the model's name mostly.
+        lens: what the depths were read through.
         locale: of the reader.
     """
     say = words(locale)
-    heading = Heading(WIDTH, say("compare_title"), visible(title, limit=60))
+    under = " · ".join(part for part in (visible(title, limit=60), say.lens(lens)) if part)
+    heading = Heading(WIDTH, say("compare_title"), under)
     canvas = Canvas(WIDTH, heading.height + LEGEND + 2 * PANEL + BETWEEN + FOOT)
     heading.draw(canvas)
     _legend(canvas, canvas.height - heading.height, a, b, len(controls), say)
@@ -67,9 +71,9 @@ def _legend(canvas: Canvas, top: float, a: Curve, b: Curve, controls: int, say: 
         canvas.text(x + 68, top - 30, told, BODY, color=colour, weight="bold")
     if controls:
         canvas.box(MARGIN, top - 80, 54, 22, color=GREY, alpha=0.5)
-    canvas.text(
-        MARGIN + 68, top - 70, say("compare_band", count=controls) if controls else say("compare_bare"), SMALL, color=FAINT
-    )
+        canvas.text(MARGIN + 68, top - 70, say("compare_band", count=controls), SMALL, color=FAINT)
+    else:
+        canvas.text(MARGIN, top - 70, say("compare_bare"), SMALL, color=FAINT)
 
 
 def _curves(plot: Plot, a: FloatArray, b: FloatArray, band: Sequence[FloatArray]) -> None:

@@ -39,6 +39,8 @@ class Reading:
     """How many tokens were considered."""
     probs: FloatArray = field(repr=False)  # (L,) of the emitted token at the depths from 1 on
     entropies: FloatArray = field(repr=False)  # (L,) nats
+    lens: str = "logit"
+    """What the depths below L were read through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def reading(trace: Trace) -> Reading | None:
         considered=len(read.considered(trace, at)),
         probs=trace.emitted_prob[at, 1:],
         entropies=trace.entropy[at, 1:],
+        lens=str(trace.meta.get("lens", "logit")),
     )
 
 
@@ -189,4 +192,4 @@ def drawn(
         return None, ""
     pair = Curve(a.token, a.probs, a.entropies), Curve(b.token, b.probs, b.entropies)
     band = [Curve(c.reading.token, c.reading.probs, c.reading.entropies) for c in controls if len(controls) >= LEAST]
-    return compare_png(*pair, band, title=title, locale=locale), compare_alt(*pair, band, locale=locale)
+    return compare_png(*pair, band, title=title, lens=a.lens, locale=locale), compare_alt(*pair, band, locale=locale)

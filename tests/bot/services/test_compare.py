@@ -161,7 +161,7 @@ async def test_the_askers_own_controls(tmp_path: Path) -> None:
         with pytest.raises(QuestionError, match="2 controls"):
             await compared(rig, controls="One?; Two?")
         picture = Image.open(io.BytesIO(found.picture or b""))
-        assert (picture.width, picture.height < 1200) == (900, True)
+        assert (picture.width, picture.height < 1200) == (1000, True)
         assert "Grey band of 3 controls" in found.alt
 
 

@@ -271,7 +271,7 @@ def alt_text(trace: Trace, *, colour: Colour = "probability", page: int | None =
     say = words(locale)
     first, count = span(trace, page)
     lens = say.lens(str(trace.meta.get("lens") or "logit"))
-    parts = [say("alt_heatmap", tokens=say.either("token", "tokens", count=count), layers=trace.depths, lens=lens)]
+    parts = [say("alt_heatmap", tokens=say.either("answer_token", "answer_tokens", count=count), layers=trace.depths, lens=lens)]
     if count < trace.length:
         parts.append(say("alt_page", first=first + 1, last=first + count, count=trace.length))
     if not predicts(trace):

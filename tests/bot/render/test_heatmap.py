@@ -143,7 +143,7 @@ def test_alt_text_tells_the_numbers_of_the_trace() -> None:
     trace = trace_of_tops([[3, 3, 3, 3, 2, 2, 1], [3, 3, 3, 3, 3, 3, 3]], [1, 3], pieces)
     text = alt_text(trace)
     prob = 100 * float(trace.emitted_prob[0, -1])
-    for part in ("2 tokens of the answer", "6 layers", "token 1, “two”", "from depth 6", f"{prob:.0f}%"):
+    for part in ("2 answer tokens", "6 layers", "token 1, “two”", "from depth 6", f"{prob:.0f}%"):
         assert part in text
     assert f"handover lies at depth {readings.handover_depth(trace, 0)}" in text
 

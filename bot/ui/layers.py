@@ -29,8 +29,8 @@ from models.trace import Trace
 if TYPE_CHECKING:
     from bot.services.dumps import DumpFile
 
-_TOKEN = 12
-"""Letter widths of the token in a row; a row of 36 fits a phone."""
+_DEPTH, _TOKEN = 5, 11
+"""Letter widths of depth and token in a row; a row of 36 fits a phone."""
 
 
 class PictureCard(Card):
@@ -153,13 +153,13 @@ def _lens(trace: Trace, locale: str) -> str:
 
 def _head(locale: str) -> str:
     say = words(locale)
-    said, rank = say("layers_said"), say("layers_rank")
-    return _padded(say("layers_head"), 4 + _TOKEN + 6) + _before(said, 6) + _before(rank, 7)
+    depth, top = _before(say("layers_depth"), _DEPTH), _padded(say("layers_top"), _TOKEN)
+    return f"{depth} {top}" + " " * 6 + _before(say("layers_said"), 6) + _before(say("layers_rank"), 7)
 
 
 def _line(row: Depth) -> str:
-    token = fit(bare(row.top).replace("`", "ˋ"), _TOKEN) or "…"
-    return f"{row.depth:>3} {_padded(token, _TOKEN)}{_share(row.top_prob):>6}{_share(row.emitted_prob):>6}{row.emitted_rank:>7}"
+    token = _padded(fit(bare(row.top).replace("`", "ˋ"), _TOKEN) or "…", _TOKEN)
+    return f"{row.depth:>{_DEPTH}} {token}{_share(row.top_prob):>6}{_share(row.emitted_prob):>6}{row.emitted_rank:>7}"
 
 
 def _padded(text: str, width: int) -> str:

@@ -78,10 +78,8 @@ def family_of(cluster: str) -> str | None:
     return next((face.family for face in faces() if points <= face.points), None)
 
 
-def families(text: str | None = None) -> list[str]:
-    """The families to hand to Matplotlib for a text: Latin, and after it what else the text needs; all for no text."""
-    if text is None:
-        return [face.family for face in faces()]
+def families(text: str) -> list[str]:
+    """The families to hand to Matplotlib for a text: Latin, and after it what else the text needs."""
     return list(dict.fromkeys([LATIN, *(family for cluster in clusters(text) if (family := family_of(cluster)))]))
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from bot.render.fonts import clusters, families, family_of
+from bot.render.fonts import clusters, family_of
 
-__all__ = ["BOLD", "LETTER", "PLACEHOLDER", "columns", "drawable", "families", "fit", "wrap"]
 PLACEHOLDER, CIRCLE = "▯", "◌"
 LETTER, BOLD = 0.60, 0.70
 """Width of a letter of DejaVu Sans and of its bold face, as a share of the font's size."""

@@ -18,7 +18,6 @@ from bot.render.canvas import (
     ACCENT,
     BACKGROUND,
     DARK,
-    DPI,
     FAINT,
     INK,
     MARGIN,
@@ -29,11 +28,9 @@ from bot.render.canvas import (
 from bot.render.glyphs import BOLD, LETTER, columns, fit
 from bot.render.shades import Colour, Shade, shade
 from bot.render.text import LONGEST_TOKEN, bare, visible
-from bot.render.wording import ALT_LIMIT, ENGLISH, Words, percent, words
+from bot.render.wording import ENGLISH, Words, percent, words
 from models.readings import emitted_text, handover_depth, pivotal, predicts, settle_depth, text_at, top_token
 from models.trace import Trace
-
-__all__ = ["ALT_LIMIT", "BACKGROUND", "DPI", "FAINT", "INK", "alt_text", "heatmap_png", "page_of", "pages", "size_of", "span"]
 
 WIDEST, NARROWEST, GUTTER, RIGHT, FOOT = 1080, 840, 84, 20, 136.0
 MOST = 14

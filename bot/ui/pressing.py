@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import discord
 from discord import app_commands
 
-from bot.errors import ForwardPassError, NoInnerVoiceError
-from bot.ui.conversation import unexpected
+from bot.errors import NoInnerVoiceError
+from bot.ui.failures import failure
 from bot.ui.trouble import TROUBLE, described
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 Press = discord.Interaction["ForwardPassBot"]
 ANSWER_HELP = "Link of an answer of mine in this channel; the last one when empty."
 everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
+ARCHIVED = 50083
+"""Discord's code for: this thread is archived."""
 _LINK = re.compile(r"(?:.*/)?(\d{15,20})/?")
 
 
@@ -104,14 +106,28 @@ async def turn(interaction: Press, work: Work) -> None:
 
 
 async def _show(interaction: Press, work: Work, private: bool) -> None:
+    opened = not private
+
     async def attempt() -> None:
+        nonlocal opened
         for card in await work():
-            await interaction.followup.send(view=card, files=card.files(), ephemeral=private)  # type: ignore[call-overload]
+            try:
+                await _send(interaction, card, private=private)
+            except discord.HTTPException as error:
+                if error.code != ARCHIVED or not isinstance(interaction.channel, discord.Thread):
+                    raise
+                opened = True
+                await interaction.channel.edit(archived=False)
+                await _send(interaction, card, private=private)
 
     await _guarded(interaction, attempt)
-    if not private and isinstance(interaction.channel, discord.Thread) and interaction.client.app.config.threads.auto_archive:
+    if opened and isinstance(interaction.channel, discord.Thread) and interaction.client.app.config.threads.auto_archive:
         with contextlib.suppress(*TROUBLE):
             await interaction.channel.edit(archived=True)
+
+
+async def _send(interaction: Press, card: Shown, *, private: bool) -> None:
+    await interaction.followup.send(view=card, files=card.files(), ephemeral=private)  # type: ignore[call-overload]
 
 
 async def _replace(interaction: Press, work: Work) -> None:
@@ -125,13 +141,8 @@ async def _replace(interaction: Press, work: Work) -> None:
 async def _guarded(interaction: Press, attempt: Callable[[], Awaitable[None]]) -> None:
     try:
         await attempt()
-    except ForwardPassError as error:
-        await _say(interaction, f"⚠️ {error.for_user()}")
-    except TROUBLE as error:
-        log.info("what was asked for was not taken: %s", described(error))
-        await _say(interaction, f"⚠️ Discord did not take my answer ({described(error)}). Try again in a moment.")
     except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
-        await _say(interaction, unexpected(error))
+        await _say(interaction, failure(error, locale_of(interaction)))
 
 
 async def _say(interaction: Press, text: str) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import discord
 import pytest
 import simcord
 from simcord.backend.errors import BackendError
+from sqlalchemy import update
 
 from bot.app import open_app
 from bot.client import create_bot
+from bot.config import Config
+from bot.storage.database import Database
+from bot.storage.tables import RunRow
+from bot.ui import pressing
 from models.fake import FakeEngine
 from tests.cogs.conftest import FOOT, World, config, control, populate, running, texts, told
 from tests.cogs.test_openapi import check
@@ -257,6 +263,26 @@ async def test_the_controls_in_the_thread(world: World) -> None:
     check(world)
 
 
+async def test_a_thread_that_takes_nothing_while_archived_is_opened_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.ask()
+    message, real, tries = last(world), pressing._send, []
+
+    async def send(*args: Any, **kwargs: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            response = SimpleNamespace(status=400, reason="Bad Request")
+            raise discord.HTTPException(response, {"code": pressing.ARCHIVED, "message": "Thread is archived"})  # type: ignore[arg-type]
+        await real(*args, **kwargs)
+
+    monkeypatch.setattr(pressing, "_send", send)
+    assert "Token 2 of 6" in read(await world.bob.click(message, label="Layers"))
+    edits = [r.json for r in world.env.http_requests if (r.method, r.path) == ("PATCH", f"/channels/{message.channel.id}")]
+    assert edits == [{"archived": True}, {"archived": False}, {"archived": True}]
+    check(world)
+
+
 @pytest.mark.world(engine=LONG)
 async def test_the_pages_of_the_heat_map_turn_in_place_for_the_presser_alone(world: World) -> None:
     await world.ask("long")
@@ -313,6 +339,27 @@ async def test_all_of_it_after_a_restart(tmp_path: Path) -> None:
             assert names(await world.bob.slash(world.channel, "dump", what="attention", format="npz", positions="1"))
 
 
+async def forget_traces(settings: Config) -> None:
+    """As after an update that cannot read the stored form any more."""
+    async with Database.open(settings.storage.resolved_url()) as database, database.write() as session:
+        await session.execute(update(RunRow).values(trace=None))
+
+
+async def test_it_is_recomputed_from_the_stored_ids(tmp_path: Path) -> None:
+    settings, engine = config(tmp_path), FakeEngine()
+    async with running(settings, engine) as (app, env):
+        world = populate(env, app, engine)
+        await world.ask()
+        before = read(await world.bob.slash(world.channel, "layers", token=3))
+        async with open_app(settings, engine_factory=FakeEngine) as reborn:
+            await reborn.model.start()
+            await env.restart_bot(create_bot(reborn, shard_count=1))
+            await forget_traces(settings)
+            assert await world.bob.autocomplete(world.channel, "layers", "token", "") == []  # nobody waits for a second pass here
+            assert read(await world.bob.slash(world.channel, "layers", token=3)) == before
+            assert len(await world.bob.autocomplete(world.channel, "layers", "token", "")) == 6
+
+
 async def test_another_model_by_now_is_said_where_it_is_needed(tmp_path: Path) -> None:
     """What was kept is still shown; what needs the model is refused with a clear word."""
     settings, engine = config(tmp_path), FakeEngine()
@@ -333,6 +380,8 @@ async def test_another_model_by_now_is_said_where_it_is_needed(tmp_path: Path) -
             assert "Token 2 of 6" in read(await world.bob.slash(world.channel, "layers"))
             for name, values in (("track", {"words": "no"}), ("dump", {"what": "hidden", "format": "npz"})):
                 assert "That was fake, and I am Another by now" in read(await world.bob.slash(world.channel, name, **values))
+            await forget_traces(settings)
+            assert "That was fake, and I am Another by now" in read(await world.bob.click(last(world), label="Layers"))
 
 
 @pytest.mark.world(engine={"script": {"x": "``` @everyone <@1> `a` | [x](http://x) *b*"}})

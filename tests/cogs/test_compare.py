@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import threading
+from pathlib import Path
 from typing import Any
 
 import discord
 import pytest
 
+from models.fake import FakeEngine
 from models.types import Turn
-from tests.cogs.conftest import ANSWER, FOOT, World, buttons, texts, told
+from tests.cogs.conftest import ANSWER, FOOT, World, buttons, config, populate, running, texts, told
 from tests.cogs.test_beyond import read
 from tests.cogs.test_openapi import check
 
@@ -150,6 +153,18 @@ async def test_what_fails_after_a_notice_takes_its_place(world: World) -> None:
     world.app.asks.close()
     await world.until(lambda: "offline" in texts(told(result).message))
     gate.set()
+
+
+async def test_a_shutdown_leaves_no_notice_under_way(tmp_path: Path) -> None:
+    engine = FakeEngine(gate=threading.Event())
+    async with running(config(tmp_path), engine) as (app, env):
+        world = populate(env, app, engine)
+        world.detach()
+        await world.ask()
+        result = await compare(world)
+        await world.until(lambda: told(result) and "You are next" in texts(told(result).message))
+        assert "show a place in the line" in {task.get_name() for task in asyncio.all_tasks()}
+    assert "show a place in the line" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 @pytest.mark.parametrize("deleted", [False, True])

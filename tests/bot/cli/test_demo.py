@@ -145,6 +145,24 @@ def test_a_visitor_asks_why_takes_the_other_road_and_thinks_again(page: Page, tm
     picture_of_the_message(page, "I was asked again", tmp_path, "second-thoughts.png")
 
 
+def test_a_visitor_votes_and_looks_into_the_layers(page: Page, tmp_path: Path) -> None:
+    send(page, FOOT)
+    press_inner_voice(page)
+    thumb = page.get_by_role("button", name=re.compile("👍"))
+    for _ in range(5):
+        page.wait_for_timeout(1000)
+        thumb.last.click()
+        with contextlib.suppress(AssertionError):
+            expect(thumb.last).to_contain_text("1", timeout=5_000)
+            break
+    expect(thumb.last).to_contain_text("1")
+    press(page, "Layers", "Token 5 of 14")
+    drawn = "() => [...document.images].some(i => i.alt.startsWith('Table') && i.naturalWidth > 500)"
+    page.wait_for_function(drawn, timeout=PATIENCE)
+    picture_of_the_message(page, "Token 5 of 14", tmp_path, "layers.png")
+    press(page, "Layer dump", "Choose what, and in which format")
+
+
 def test_the_slash_command_is_in_the_picker(page: Page) -> None:
     found = page.get_by_text("my answer comes with my inner voice").last
     for _ in range(5):  # simcord may draw the page anew between two letters, and then forgets what was typed

@@ -198,9 +198,13 @@ def _beside(target: Target) -> Iterator[Path]:
 
 
 def _tell(written: Written, target: Target) -> None:
+    """What was written; in a terminal also what a lens dump shows."""
     to_stdout = target.path == STDOUT
+    console = Console(stderr=to_stdout)
     line = Text(f"{'' if to_stdout else f'{target.path}  '}{written.note}\nsha256 {written.sha256}")
-    Console(stderr=to_stdout).print(line, soft_wrap=True)
+    console.print(line, soft_wrap=True)
+    if console.is_terminal and not to_stdout and written.what == "lens" and written.form != "html":
+        show(target.path.expanduser())
 
 
 def show(path: Path) -> None:
@@ -224,7 +228,7 @@ def show(path: Path) -> None:
         )
     elif trace.length == len(dump.answer_ids):
         parts.append(monologue_panel(verify(tell(trace), trace)))
-    parts += [depth_map(trace, width=console.width), Text(settle_summary(trace), "dim")]
+    parts += [depth_map(trace, width=console.width), Text(f"     {settle_summary(trace)}", "dim")]
     console.print(Padding(Group(*parts), (1, 0)))
 
 

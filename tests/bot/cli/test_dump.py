@@ -176,6 +176,17 @@ def test_a_dump_is_shown_again(run: Run, engine: FakeEngine) -> None:
         assert "\x1b" not in out  # plain text when piped
 
 
+def test_a_terminal_sees_what_was_written(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    out = run("dump", FOOT, "-o", "foot.json")[1]
+    assert "sha256" in out
+    assert "inner voice" in out
+    assert "\x1b[" in out
+    assert "▀" in out
+    assert "inner voice" not in run("dump", FOOT, "--what", "hidden", "-o", "foot.npz")[1]
+    assert "▀" in run("dump", "--load", "foot.json")[1]
+
+
 def test_what_is_told_is_told_of_a_whole_answer(run: Run, engine: FakeEngine) -> None:
     run("dump", FOOT, "-o", "some.json", "--positions", "9-11")
     out = run("dump", "--load", "some.json")[1]

@@ -16,7 +16,7 @@ import discord
 
 from bot.errors import ForwardPassError
 from bot.ui.beyond import Card
-from bot.ui.conversation import unexpected
+from bot.ui.failures import failure
 from bot.ui.pressing import Press
 from bot.ui.surfaces import TOKEN_LIFETIME
 from bot.ui.trouble import TROUBLE, described, persist
@@ -34,7 +34,8 @@ class CardReply:
         app = interaction.client.app
         self._interaction = interaction
         self._private = private
-        self._say = words(app.config.discord.locale_for(interaction.locale))
+        self._locale = app.config.discord.locale_for(interaction.locale)
+        self._say = words(self._locale)
         self._interval = app.config.discord.edit_interval_seconds
         self._message_id: int | None = None
         self._latest = self._shown = ""
@@ -91,7 +92,7 @@ class CardReply:
     async def fail(self, error: Exception) -> None:
         """Say what went wrong, for the presser alone where that can be."""
         await self._stop()
-        text = _sentence(error)
+        text = failure(error, self._locale)
         try:
             if self._expired():
                 await self._interaction.user.send(text)
@@ -166,16 +167,16 @@ async def wait_for(interaction: Press, work: Work, *, private: bool) -> None:
     """Defer at once, then work in the background; every path ends in something that the presser sees."""
     reply = CardReply(interaction, private=private)
     try:
-        if isinstance(interaction.channel, discord.Thread) and interaction.channel.archived and not private:
-            await interaction.channel.edit(archived=False)
+        if isinstance(interaction.channel, discord.Thread) and interaction.channel.archived:
+            await interaction.channel.edit(archived=False)  # an archived thread takes nothing, not even what one person sees
         await reply.defer()
     except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
         log.info("a press was not answered: %s", described(error))
         return
-    interaction.client.app.tasks.spawn(_lead(interaction, reply, work, private), f"wait {interaction.id}")
+    interaction.client.app.tasks.spawn(_lead(interaction, reply, work), f"wait {interaction.id}")
 
 
-async def _lead(interaction: Press, reply: CardReply, work: Work, private: bool) -> None:
+async def _lead(interaction: Press, reply: CardReply, work: Work) -> None:
     app = interaction.client.app
     try:
         for card in await work(reply):
@@ -186,18 +187,9 @@ async def _lead(interaction: Press, reply: CardReply, work: Work, private: bool)
         await reply.fail(error)
     finally:
         reply.close()
-    if not private and isinstance(interaction.channel, discord.Thread) and app.config.threads.auto_archive:
+    if isinstance(interaction.channel, discord.Thread) and app.config.threads.auto_archive:
         with contextlib.suppress(*TROUBLE):
             await interaction.channel.edit(archived=True)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, ForwardPassError):
-        return f"⚠️ {error.for_user()}"
-    if isinstance(error, TROUBLE):
-        log.info("what was asked for was not taken: %s", described(error))
-        return f"⚠️ Discord did not take my answer ({described(error)}). Try again in a moment."
-    return unexpected(error)
 
 
 async def _attach(app: Any, run_id: str, message_id: int) -> None:

@@ -95,7 +95,12 @@ def clusters(text: str) -> list[str]:
 
 
 def _goes_on(char: str) -> bool:
-    return char == JOINER or unicodedata.category(char)[0] == "M" or "\U0001f3fb" <= char <= "\U0001f3ff"
+    return char == JOINER or is_mark(char) or "\U0001f3fb" <= char <= "\U0001f3ff"
+
+
+def is_mark(char: str) -> bool:
+    """Whether a character stands on the one before it; Thai and Lao am is taken apart into such a one when it is drawn."""
+    return unicodedata.category(char)[0] == "M" or char in "\u0e33\u0eb3"
 
 
 def language(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from bot.render.fonts import clusters, family_of
+from bot.render.fonts import clusters, family_of, is_mark
 
 PLACEHOLDER, CIRCLE = "▯", "◌"
 LETTER, BOLD = 0.60, 0.70
@@ -33,10 +33,9 @@ def _drawable(cluster: str) -> str:
 
 
 def _drawable_char(char: str) -> str:
-    category = unicodedata.category(char)
-    if category == "Cf":  # would turn the letters after it around, if it did anything
+    if unicodedata.category(char) == "Cf":  # would turn the letters after it around, if it did anything
         return ""
-    if category[0] == "M":
+    if is_mark(char):
         return _apart(char)
     if family_of(char) is not None:
         return char
@@ -49,7 +48,7 @@ def _apart(char: str) -> str:
     """What went with another character, by itself: a mark on a dotted circle, nothing for a joiner or selector."""
     if "\U0001f3fb" <= char <= "\U0001f3ff":  # a colour of skin would go with whatever stands before it
         return PLACEHOLDER
-    if unicodedata.category(char)[0] != "M":
+    if not is_mark(char):
         return _drawable_char(char)
     shown = not "\ufe00" <= char <= "\ufe0f" and family_of(CIRCLE + char) is not None
     return CIRCLE + char if shown else ""

@@ -28,7 +28,8 @@ LATIN_ALONE = {"token_face", "col_kl", "short_kl", "short_top_share", "short_sec
 MADE = ("lens_", "legend_", "alt_", "tracks_", "col_", "short_", "causal_", "part_", "compare_")
 """Beginnings of keys that are put together in the code; what follows is one of the names below."""
 NAMES = {*COLOURS, "logit", "tuned", "jacobian", "log", "sqrt", "depth", "top", "top_share", "second", "second_share", "rank",
-         "share", "entropy", "kl", "block", "attention", "mlp", "probs", "entropies", "title_block", "title_attention", "title_mlp"}  # fmt: skip
+         "share", "entropy", "kl", "block", "attention", "mlp", "probs", "entropies",
+         "title_block", "title_attention", "title_mlp"}  # fmt: skip
 
 
 def test_every_word_has_its_chinese_with_the_same_slots() -> None:

@@ -180,8 +180,7 @@ class FakeEngine:
         self._refuse()
         if what == "lens":
             return lens_dump(self.trace(answer, k=k, lens=lens), positions=positions, depths=depths)
-        words = dict(enumerate(self._words))
-        return fake_dumps.dump(answer, what, self._layers, words, self._meta(answer, 0.0), positions=positions, depths=depths)
+        return fake_dumps.dump(answer, what, self._layers, self._words, self._meta(answer, 0.0), positions, depths)
 
     def _refuse(self) -> None:
         if self._inner_voice is not None:

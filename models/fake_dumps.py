@@ -38,9 +38,8 @@ def dump(
     answer: Answer,
     what: What,
     layers: int,
-    words: Mapping[int, str],
+    words: Sequence[str],
     meta: Mapping[str, Any],
-    *,
     positions: Chosen = None,
     depths: Chosen = None,
 ) -> LayerDump:
@@ -54,7 +53,7 @@ def dump(
     else:
         scores = np.tril(rng.uniform(0.1, 1.0, size=(layers, HEADS, len(ids), len(ids))))
         whole = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)[chosen - 1][:, :, at]
-    known = {i: words.get(i, f"⟨{i}⟩") for i in ids}
+    known = {i: words[i] if i < len(words) else f"⟨{i}⟩" for i in ids}
     return LayerDump(
         what=what,
         prompt_ids=np.asarray(answer.prompt_ids, dtype=np.int64),

@@ -16,6 +16,7 @@ from bot.ui.controls import CONTROLS
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
+from bot.ui.wording import ENGLISH, words
 
 log = logging.getLogger(__name__)
 
@@ -83,14 +84,15 @@ class ForwardPassBot(commands.AutoShardedBot):
     async def _announce(self) -> None:
         """Say in the presence whether the model is awake."""
         await self.wait_until_ready()
+        say = words(self.app.config.discord.locale_for(ENGLISH))  # everybody sees the same one
         if self.app.model.info is None:
-            await self._presence(discord.Status.idle, "waking up: loading my weights…")
+            await self._presence(discord.Status.idle, say("presence_loading"))
         try:
             info = await self.app.model.ready()
         except ForwardPassError:
-            await self._presence(discord.Status.dnd, "could not wake up; my host's log says why")
+            await self._presence(discord.Status.dnd, say("presence_failed"))
         else:
-            await self._presence(discord.Status.online, f"thinking with {info.name}")
+            await self._presence(discord.Status.online, say("presence_ready", name=info.name))
 
     async def _presence(self, status: discord.Status, text: str) -> None:
         try:

@@ -49,6 +49,7 @@ from models.errors import (
     TraceMismatchError,
     UnsupportedArchitectureError,
 )
+from models.sentences import Sentence, listed
 
 __all__ = [
     "AlreadyAskingError",
@@ -211,13 +212,14 @@ class MissingIntentError(DiscordSetupError):
 class MissingPermissionsError(DiscordSetupError):
     """The bot may not do something in a channel; says which permissions it lacks."""
 
-    def __init__(self, permissions: Iterable[str], where: str = "here") -> None:
+    hint = "Ask a server admin to allow it for me."
+
+    def __init__(self, permissions: Iterable[str], where: str = Sentence("here")) -> None:
         self.permissions = tuple(permissions)
-        super().__init__(
-            f"I lack a permission {where}: {permission_names(self.permissions)}.", hint="Ask a server admin to allow it for me."
-        )
+        names = permission_names(self.permissions)
+        super().__init__(Sentence("I lack a permission {where}: {names}.", where=where, names=names))
 
 
 def permission_names(permissions: Iterable[str]) -> str:
     """discord.py's names as Discord shows them: ``send_messages`` is Send Messages."""
-    return ", ".join(name.replace("_", " ").title() for name in permissions)
+    return listed(Sentence(name.replace("_", " ").title()) for name in permissions)

@@ -12,6 +12,7 @@ from bot.log import log_unexpected
 from models.dump import Chosen, LayerDump, What
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.scheduler import Scheduler
+from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Answer, Engine, Job, LensName, ModelInfo, Prober
 
@@ -116,7 +117,9 @@ class ModelHost:
             raise
         except Exception as error:
             error_id = log_unexpected(log, error)
-            raise ModelError(f"The model cannot be loaded (error {error_id}).", hint="The host's log says more.") from error
+            raise ModelError(
+                Sentence("The model cannot be loaded (error {error_id}).", error_id=error_id), hint="The host's log says more."
+            ) from error
         info = self._scheduler.engine.info
         log.info("loaded %s on %s as %s in %.1f s", info.name, info.device, info.dtype, info.load_seconds)
         return info

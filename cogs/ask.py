@@ -15,6 +15,8 @@ from bot.ui.conversation import Conversation, Place, whisper
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
 from bot.ui.threads import Placement, permissions_in, placement, placement_for
+from bot.ui.wording import told
+from models.sentences import Sentence
 from models.types import Sampling
 
 if TYPE_CHECKING:
@@ -129,11 +131,15 @@ class Ask(commands.Cog):
             question_message_id=message.id,
             reply_to_message_id=message.reference.message_id if message.reference else None,
             source=source,
-            locale=self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else "en-US"),
+            locale=self._locale(message),
         )
         surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
         voice = placement(self._app.config, message.channel, permissions)
         await self._conversation.lead(request, Place(surface, voice, message.channel, message.author))
+
+    def _locale(self, message: discord.Message) -> str:
+        """A message does not say its author's language, so it is its server's."""
+        return self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else "en-US")
 
     def _question(self, message: discord.Message) -> str:
         """The text without the mention of the bot, other mentions as names."""
@@ -148,8 +154,11 @@ class Ask(commands.Cog):
         needed = "send_messages_in_threads" if in_thread else "send_messages"
         if getattr(permissions, needed):
             return False
-        error = MissingPermissionsError([needed], f"in {getattr(message.channel, 'mention', 'that channel')}")
-        await whisper(message.author, error.for_user())
+        where = getattr(message.channel, "mention", None)
+        error = MissingPermissionsError(
+            [needed], Sentence("in {channel}", channel=where) if where else Sentence("in that channel")
+        )
+        await whisper(message.author, told(error, self._locale(message)))
         return True
 
 

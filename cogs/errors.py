@@ -1,5 +1,4 @@
-"""The last net for slash commands. Order: an error of our own tree, a failed check, trouble with Discord,
-anything else with an id.
+"""The last net for slash commands; `bot.ui.failures` has the sentences.
 
 Questions do not come through here: `bot.ui.conversation` shows their errors where the answer would have stood.
 """
@@ -13,8 +12,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import ForwardPassError
-from bot.ui.conversation import unexpected
+from bot.ui.failures import refusal
+from bot.ui.pressing import locale_of
 from bot.ui.trouble import TROUBLE, described
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ class Errors(commands.Cog):
         self, interaction: discord.Interaction[ForwardPassBot], error: app_commands.AppCommandError
     ) -> None:
         """Every failed command ends in something that its user sees."""
-        cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        text = sentence(cause)
+        text = refusal(error, locale_of(interaction))
         try:
             if interaction.response.is_done():
                 await interaction.followup.send(text, ephemeral=True)
@@ -46,22 +44,6 @@ class Errors(commands.Cog):
                 await interaction.response.send_message(text, ephemeral=True)
         except TROUBLE as trouble:  # Discord tells the user itself that there was no response
             log.info("a failed command could not be told: %s", described(trouble))
-
-
-def sentence(error: Exception) -> str:
-    """What the user reads."""
-    if isinstance(error, ForwardPassError):
-        return f"⚠️ {error.for_user()}"
-    if isinstance(error, app_commands.CommandOnCooldown):
-        return f"⚠️ Not so fast. Try again in {error.retry_after:.0f} seconds."
-    if isinstance(error, app_commands.CheckFailure):
-        return "⚠️ You may not use this command here."
-    if isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
-        return "⚠️ This command has changed. Restart Discord, or wait a minute, and try again."
-    if isinstance(error, TROUBLE):
-        log.info("a command was not answered: %s", described(error))
-        return f"⚠️ Discord did not take my answer ({described(error)}). Please try again."
-    return unexpected(error)
 
 
 async def setup(bot: ForwardPassBot) -> None:

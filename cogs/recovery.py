@@ -15,6 +15,7 @@ from bot.ui.surfaces import MessageSurface
 from bot.ui.text import quoted
 from bot.ui.threads import permissions_in, placement
 from bot.ui.trouble import TROUBLE, described, passing, persist
+from bot.ui.wording import words
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -65,7 +66,7 @@ class Recovery(commands.Cog):
             return
         if run.private:  # its response is gone with the token, and the channel is not the place
             await self._app.asks.give_up(run)
-            await whisper(user, f"{quoted(run.question)}⚠️ I was restarted before I could answer this. Please ask me again.")
+            await whisper(user, quoted(run.question) + words(run.locale)("restarted"))
             return
         surface = MessageSurface(channel, self._reference(run))
         if datetime.datetime.now(datetime.UTC) - run.created_at > STILL_WANTED:
@@ -103,7 +104,7 @@ class Recovery(commands.Cog):
 
     async def _apologise(self, surface: MessageSurface, run: Run) -> None:
         try:
-            await surface.send(f"{self._heading(run)}⚠️ I was restarted before I could answer this. Please ask me again.")
+            await surface.send(self._heading(run) + words(run.locale)("restarted"))
         except TROUBLE as error:
             log.info("run %s: no apology could be posted: %s", run.id, described(error))
 

@@ -11,11 +11,12 @@ from discord.ext import commands
 
 from bot.errors import ForwardPassError, permission_names
 from bot.services.voice import InnerVoice
-from bot.ui.conversation import unexpected
-from bot.ui.pressing import everywhere, find_message
+from bot.ui.failures import failure
+from bot.ui.pressing import everywhere, find_message, locale_of
 from bot.ui.threads import placement_for
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.voice_message import TextPart, WholePart, picture_file, screens
+from bot.ui.wording import told, words
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -53,7 +54,7 @@ class Voice(commands.Cog):
         try:
             run_id = (await find_message(interaction, message_id, own=True)).id
         except ForwardPassError as error:
-            await self._say(interaction, f"⚠️ {error.for_user()}")
+            await self._say(interaction, failure(error, locale_of(interaction)))
         else:
             await self._tell(interaction, run_id)
 
@@ -68,16 +69,15 @@ class Voice(commands.Cog):
         self._app.tasks.spawn(self._tell(interaction, run_id), f"inner voice {run_id}")
 
     async def _tell(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:
+        locale = locale_of(interaction)
         try:
-            voice = await self._app.voices.of(run_id, locale=self._app.config.discord.locale_for(interaction.locale))
+            voice = await self._app.voices.of(run_id, locale=locale)
             await self._show(interaction, voice)
-        except ForwardPassError as error:
-            await self._say(interaction, f"⚠️ {error.for_user()}")
         except TROUBLE as error:
             log.info("run %s: its inner voice was not taken: %s", run_id, described(error))
-            await self._say(interaction, f"⚠️ Discord did not take my inner voice ({described(error)}). Press again in a moment.")
+            await self._say(interaction, words(locale)("failed_voice_not_taken", trouble=described(error)))
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
-            await self._say(interaction, unexpected(error))
+            await self._say(interaction, failure(error, locale))
 
     async def _show(self, interaction: discord.Interaction[ForwardPassBot], voice: InnerVoice) -> None:
         *earlier, last = screens(voice)
@@ -95,7 +95,8 @@ class Voice(commands.Cog):
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:
         """Why there is a button and no thread, when an admin could change it."""
         missing = placement_for(self._app.config, interaction).missing
-        return f"I would have opened a thread, but I lack: {permission_names(missing)}." if missing else ""
+        locale = locale_of(interaction)
+        return words(locale)("note_no_thread", names=told(permission_names(missing), locale)) if missing else ""
 
 
 async def setup(bot: ForwardPassBot) -> None:

@@ -10,7 +10,8 @@ from discord.ext import commands
 
 from bot.errors import ForwardPassError
 from bot.ui.controls import answer_view
-from bot.ui.pressing import Press
+from bot.ui.failures import failure
+from bot.ui.pressing import Press, locale_of
 from bot.ui.trouble import TROUBLE, described
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Votes(commands.Cog):
         try:
             tally = await self._votes.press(run_id, interaction.user.id, value)
         except ForwardPassError as error:
-            await self._respond(interaction, content=f"⚠️ {error.for_user()}")
+            await self._respond(interaction, content=failure(error, locale_of(interaction)))
             return
         voice = _label(interaction.message, f"fp:v1:voice:{run_id}")
         view = answer_view(run_id, voice=bool(voice), voice_label=voice, up=tally.up, down=tally.down)

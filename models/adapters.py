@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from models.errors import UnsupportedArchitectureError
+from models.sentences import Sentence
 
 Finish = Callable[[torch.Tensor], torch.Tensor]
 
@@ -187,8 +188,12 @@ def find(model: Any) -> Parts:
                 float(getattr(config, "residual_multiplier", 1.0)),
             )
     raise UnsupportedArchitectureError(
-        f"The architecture `{model.config.model_type}` ({type(model).__name__}) has no inner voice yet:"
-        " the lens does not know where it keeps its norm, head and blocks."
+        Sentence(
+            "The architecture `{kind}` ({name}) has no inner voice yet:"
+            " the lens does not know where it keeps its norm, head and blocks.",
+            kind=model.config.model_type,
+            name=type(model).__name__,
+        )
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from models.errors import NoSuchDepthError, NoSuchTokenError
 from models.findings import CausalCheck, Findings
+from models.sentences import Sentence
 from models.trace import IntArray, Trace
 
 What = Literal["lens", "hidden", "attention"]
@@ -97,8 +98,10 @@ def choose(wanted: Chosen, *, least: int, most: int, usual: Sequence[int], error
     chosen = sorted({int(i) for i in (usual if wanted is None else wanted)})
     outside = [i for i in chosen if not least <= i <= most]
     if outside or not chosen:
-        what = f"There is no {of} {outside[0]}" if outside else "None was chosen"
-        raise error(f"{what}: they go from {least} to {most}.")
+        ends = {"least": least, "most": most}
+        if outside:
+            raise error(Sentence("There is no {of} {number}: they go from {least} to {most}.", of=of, number=outside[0], **ends))
+        raise error(Sentence("None was chosen: they go from {least} to {most}.", **ends))
     return np.asarray(chosen, dtype=np.int64)
 
 
@@ -110,7 +113,7 @@ def choose_positions(what: What, wanted: Chosen, prompt: int, answer: int) -> In
     """
     first = prompt if what == "lens" else 0
     usual = range(prompt if what == "lens" else prompt - 1, prompt + answer)
-    of = "answer token at position" if what == "lens" else "position"
+    of = Sentence("answer token at position") if what == "lens" else Sentence("position")
     return choose(wanted, least=first, most=prompt + answer - 1, usual=usual, error=NoSuchTokenError, of=of)
 
 
@@ -121,7 +124,7 @@ def choose_depths(what: What, wanted: Chosen, layers: int) -> IntArray:
         NoSuchDepthError: the model has no such depth.
     """
     first = 1 if what == "attention" else 0
-    of = "attention block" if what == "attention" else "depth"
+    of = Sentence("attention block") if what == "attention" else Sentence("depth")
     return choose(wanted, least=first, most=layers, usual=range(first, layers + 1), error=NoSuchDepthError, of=of)
 
 

@@ -23,6 +23,7 @@ import platformdirs
 
 from models import wheel
 from models.errors import DownloadError, ModelNotPulledError
+from models.sentences import Sentence
 from models.wheel import Progress
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def locate(cache_dir: Path | None = None) -> Path:
     """
     folder = cache_folder(cache_dir) / NAME
     if not _is_whole(folder):
-        raise ModelNotPulledError(f"The default model ({NAME}) is not on this machine yet.")
+        raise ModelNotPulledError(Sentence("The default model ({name}) is not on this machine yet.", name=NAME))
     return folder
 
 
@@ -214,5 +215,11 @@ def _alone(cache: Path, tell: Progress) -> Iterator[None]:
 
 def _disk_error(cache: Path, error: OSError) -> DownloadError:
     if error.errno == errno.ENOSPC:
-        return DownloadError(f"The disk is too full to pull the default model into {cache}.", hint="It needs about 800 MB.")
-    return DownloadError(f"The default model cannot be written to {cache} ({error.strerror or type(error).__name__}).")
+        return DownloadError(
+            Sentence("The disk is too full to pull the default model into {cache}.", cache=cache), hint="It needs about 800 MB."
+        )
+    return DownloadError(
+        Sentence(
+            "The default model cannot be written to {cache} ({why}).", cache=cache, why=error.strerror or type(error).__name__
+        )
+    )

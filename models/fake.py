@@ -21,6 +21,7 @@ from models.errors import AnswerCancelledError, EmptyQuestionError, QuestionTooL
 from models.fake_findings import Doubles, log_softmax
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.roads import check_road, check_token
+from models.sentences import Sentence
 from models.trace import SCHEMA, FloatArray, IntArray, Trace
 from models.types import Answer, FinalTop, Job, LensName, ModelInfo, Road, Sampling, Style
 
@@ -333,7 +334,7 @@ def _check(job: Job) -> None:
         raise EmptyQuestionError("There is no question to answer.")
     words = len(_split(job.question))
     if words + 16 > _CONTEXT:
-        raise QuestionTooLongError(f"The question has {words} tokens; {_CONTEXT - 16} fit.")
+        raise QuestionTooLongError(Sentence("The question has {count} tokens; {most} fit.", count=words, most=_CONTEXT - 16))
 
 
 def _sampler(sampling: Sampling) -> dict[str, float | int]:

@@ -10,6 +10,7 @@ import numpy as np
 from models.dump import TIMES, Chosen, LayerDump, What, choose_depths, choose_positions
 from models.errors import LensNotFoundError
 from models.fake_findings import Doubles
+from models.sentences import Sentence
 from models.types import Answer, LensName
 
 WIDTH, HEADS = 8, 3
@@ -22,7 +23,7 @@ def through(lens: LensName | None, known: Sequence[LensName]) -> LensName:
         LensNotFoundError: it is not known.
     """
     if lens is not None and lens not in known:
-        raise LensNotFoundError(f"The scripted model has no {lens} lens.")
+        raise LensNotFoundError(Sentence("The scripted model has no {lens} lens.", lens=lens))
     return lens or known[0]
 
 

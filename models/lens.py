@@ -24,6 +24,7 @@ from models.decoding import input_device, last_row_only
 from models.errors import TraceMismatchError
 from models.residuals import tapped
 from models.sampling import FINAL_TOP
+from models.sentences import Sentence
 from models.tokens import pieces, shown_tokens, special_ids
 from models.trace import SCHEMA, Trace
 from models.types import FinalTop
@@ -219,7 +220,11 @@ def _refuse_beyond(tolerance: float, mine: Any, theirs: Any) -> None:
     off = float(np.abs(mine - theirs)[telling].max(initial=0.0))
     if not off <= tolerance:  # NaN is refused too
         raise TraceMismatchError(
-            f"The second pass differs from the answer pass by {off:.2g} nats (allowed: {tolerance:g}), so it is not shown."
+            Sentence(
+                "The second pass differs from the answer pass by {off:.2g} nats (allowed: {tolerance:g}), so it is not shown.",
+                off=off,
+                tolerance=tolerance,
+            )
         )
 
 

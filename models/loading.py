@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from models import embedded
 from models.errors import ForwardPassError, ModelError, ModelNotFoundError
 from models.memory import memory_errors
+from models.sentences import Sentence
 from models.types import DEFAULT_MODEL, ModelConfig
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ def open_model(config: ModelConfig, on_stage: Callable[[str], None]) -> Loaded:
         )
     model, report = found
     if report.get("missing_keys"):
-        raise ModelError(f"`{config.id}` lacks weights that a causal language model needs.", hint=ModelNotFoundError.hint)
+        raise ModelError(
+            Sentence("`{id}` lacks weights that a causal language model needs.", id=config.id), hint=ModelNotFoundError.hint
+        )
     return Loaded(model.eval(), tokenizer, source, source.known_revision or _commit(source))
 
 
@@ -95,7 +98,7 @@ def find_source(config: ModelConfig) -> Source:
     if path.suffix.lower() == ".gguf" and path.is_file():
         return Source(str(path.parent), path.stem, gguf=path.name)
     if path.suffix.lower() == ".gguf" or config.id.startswith(("/", "./", "../", "~")) or config.id.count("/") > 1:
-        raise ModelNotFoundError(f"There is no file or folder `{config.id}`.")
+        raise ModelNotFoundError(Sentence("There is no file or folder `{id}`.", id=config.id))
     return Source(config.id, config.id.rpartition("/")[2], revision=config.revision, on_hub=True)
 
 
@@ -110,7 +113,9 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
     device = torch.device(wanted)
     if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
-        raise ModelError(f"There is no device `{wanted}` here.", hint="Set `model.device` to auto or cpu.")
+        raise ModelError(
+            Sentence("There is no device `{wanted}` here.", wanted=wanted), hint="Set `model.device` to auto or cpu."
+        )
     if device.type == "mps" and not mps:
         raise ModelError("There is no device `mps` here.", hint="Set `model.device` to auto or cpu.")
     return device
@@ -147,7 +152,7 @@ def _bitsandbytes(kind: str, dtype: torch.dtype) -> Any:
     settings: Any = transformers.BitsAndBytesConfig
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ModelError(
-            f"`model.quantization: {kind}` needs bitsandbytes, which is not installed.",
+            Sentence("`model.quantization: {kind}` needs bitsandbytes, which is not installed.", kind=kind),
             hint="Run `pip install 'forward-pass[quant]'`, or set `model.quantization` to none.",
         )
     if kind == "bnb-int8":
@@ -181,7 +186,7 @@ def read_config(source: Source, config: ModelConfig) -> Any:
     facts = AutoConfig.from_pretrained(source.place, **origin(source))
     names = facts.architectures or []
     if facts.is_encoder_decoder or (names and all(_NOT_CAUSAL.search(name) for name in names)):
-        raise ModelError(f"`{config.id}` is not a causal language model.", hint=ModelNotFoundError.hint)
+        raise ModelError(Sentence("`{id}` is not a causal language model.", id=config.id), hint=ModelNotFoundError.hint)
     return facts
 
 
@@ -216,26 +221,31 @@ def _explain(config: ModelConfig, error: BaseException) -> ModelError:
     names, words = _causes(error)
     if "GatedRepoError" in names:
         return ModelError(
-            f"`{config.id}` is gated.",
+            Sentence("`{id}` is gated.", id=config.id),
             hint="Accept its terms on its Hugging Face page and run `hf auth login`, or choose another.",
         )
     if "RevisionNotFoundError" in names:
         return ModelNotFoundError(
-            f"`{config.id}` has no revision `{config.revision}`.", hint="Correct or empty `model.revision`."
+            Sentence("`{id}` has no revision `{revision}`.", id=config.id, revision=config.revision),
+            hint="Correct or empty `model.revision`.",
         )
     if names & {"RepositoryNotFoundError", "HFValidationError"}:
-        return ModelNotFoundError(f"The Hugging Face hub has no model `{config.id}` (or it is private).")
+        return ModelNotFoundError(Sentence("The Hugging Face hub has no model `{id}` (or it is private).", id=config.id))
     if names & _NO_NETWORK or "couldn't connect" in words:
-        return ModelNotFoundError(f"The Hugging Face hub does not answer, and `{config.id}` is not in its local cache.")
+        return ModelNotFoundError(
+            Sentence("The Hugging Face hub does not answer, and `{id}` is not in its local cache.", id=config.id)
+        )
     if "trust_remote_code" in words or "custom code" in words:
-        return ModelError(f"`{config.id}` needs code from its repository, which is never run.", hint=ModelNotFoundError.hint)
+        return ModelError(
+            Sentence("`{id}` needs code from its repository, which is never run.", id=config.id), hint=ModelNotFoundError.hint
+        )
     if "unrecognized configuration class" in words:
-        return ModelError(f"`{config.id}` is not a causal language model.", hint=ModelNotFoundError.hint)
+        return ModelError(Sentence("`{id}` is not a causal language model.", id=config.id), hint=ModelNotFoundError.hint)
     if "does not recognize this architecture" in words or "unrecognized model" in words:
-        return ModelError(f"The installed transformers does not know the architecture of `{config.id}`.")
+        return ModelError(Sentence("The installed transformers does not know the architecture of `{id}`.", id=config.id))
     if "safetensors" in words and "file named" in words:
-        return ModelNotFoundError(f"`{config.id}` has no safetensors weights; other formats are not read.")
-    return ModelNotFoundError(f"The model `{config.id}` cannot be loaded ({type(error).__name__}).")
+        return ModelNotFoundError(Sentence("`{id}` has no safetensors weights; other formats are not read.", id=config.id))
+    return ModelNotFoundError(Sentence("The model `{id}` cannot be loaded ({why}).", id=config.id, why=type(error).__name__))
 
 
 def _causes(error: BaseException) -> tuple[frozenset[str], str]:

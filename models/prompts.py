@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.errors import EmptyQuestionError, ModelError, QuestionTooLongError
+from models.sentences import Sentence
 from models.types import Job, PromptConfig, Style, Turn
 
 LEAST_ANSWER = 16
@@ -87,7 +88,11 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
     room = context - len(ids)
     if room < min(wanted, LEAST_ANSWER):
         raise QuestionTooLongError(
-            f"The question needs {len(ids)} tokens with its prompt, and this model holds {context}, answer included.",
+            Sentence(
+                "The question needs {count} tokens with its prompt, and this model holds {context}, answer included.",
+                count=len(ids),
+                context=context,
+            ),
             hint="Ask something shorter.",
             request_id=job.request_id,
         )

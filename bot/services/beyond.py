@@ -22,6 +22,7 @@ from bot.storage.runs import RunStore
 from models import readings as read
 from models.errors import NoSuchTokenError
 from models.findings import CausalCheck
+from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Job, Road, Turn
 
@@ -220,5 +221,5 @@ def _token(trace: Trace, t: int | None) -> int:
     if at is None:
         raise NoInnerVoiceError("No word of that answer was decided: there is nothing to look into.")
     if not 0 <= at < trace.length:
-        raise NoSuchTokenError(f"The answer has {trace.length} tokens; there is no token {at + 1}.")
+        raise NoSuchTokenError(Sentence("The answer has {count} tokens; there is no token {at}.", count=trace.length, at=at + 1))
     return at

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from bot.errors import QuestionError
 from bot.services.bank import Asked, Entry, load_bank, normalised
+from models.sentences import Sentence
 
 LEAST, MOST = 3, 6
 _LONGEST = 1500
@@ -38,8 +39,12 @@ def given(text: str, *questions: str) -> tuple[str, ...]:
     controls = [part for key, part in found.items() if key not in {normalised(question) for question in questions}]
     if not LEAST <= len(controls) <= MOST or any(len(part) > _LONGEST for part in controls):
         raise QuestionError(
-            f"That makes {len(controls)} controls.",
-            hint=f"Write {LEAST} to {MOST} different plain questions of the same shape, with a semicolon between them.",
+            Sentence("That makes {count} controls.", count=len(controls)),
+            hint=Sentence(
+                "Write {least} to {most} different plain questions of the same shape, with a semicolon between them.",
+                least=LEAST,
+                most=MOST,
+            ),
         )
     return tuple(controls)
 

@@ -24,6 +24,7 @@ from bot.services.voice import VoiceService
 from bot.storage.records import ANSWERED, Run, utc_now
 from bot.storage.runs import RunStore
 from models.dump import Chosen, LayerDump, What, choose_depths, choose_positions, lens_dump
+from models.sentences import Sentence, either
 from models.trace import Trace
 from models.types import LENSES, Answer, LensName, ModelInfo
 
@@ -224,7 +225,9 @@ def places(text: str) -> tuple[int, ...]:
         first, dash, last = part.partition("-")
         low, high = (int(n) if n.isascii() and n.isdecimal() and len(n) < 8 else -1 for n in (first, last if dash else first))
         if low < 0 or high < low or high - low >= _MOST_PLACES:
-            raise DumpChoiceError(f"`{text[:40]}` is no choice.", hint="Write numbers and ranges, such as 3-7,9.")
+            raise DumpChoiceError(
+                Sentence("`{text}` is no choice.", text=text[:40]), hint="Write numbers and ranges, such as 3-7,9."
+            )
         found.update(range(low, high + 1))
     return tuple(sorted(found))
 
@@ -233,19 +236,25 @@ def _too_large(wish: Wish, size: int, positions: int, depths: int, *, estimated:
     """The sentence: how large, what may be sent, and what to choose."""
     limit = wish.limit_bytes or 0
     fitting, fewer = (count * limit * 19 // (size * 20) for count in (positions, depths))  # some room for the head
-    choices = [f"at most {fitting} of the {positions} positions"] if fitting else []
-    choices += [f"at most {fewer} of the {depths} depths"] if fewer else []
-    choices += [] if choices else ["far fewer positions and depths"]
+    choices: list[str] = []
+    if fitting:
+        choices.append(Sentence("at most {most} of the {count} positions", most=fitting, count=positions))
+    if fewer:
+        choices.append(Sentence("at most {most} of the {count} depths", most=fewer, count=depths))
+    choices += [] if choices else [Sentence("far fewer positions and depths")]
     if not wish.form.endswith((".gz", "npz")):
-        choices.append(
-            {"json": "json.gz, which is compressed", "csv": "csv.gz, which is compressed"}.get(
-                wish.form, "npz, which is compressed"
-            )
-        )
-    about = "at least " if estimated else ""
+        smaller = f"{wish.form}.gz" if wish.form in {"json", "csv"} else "npz"
+        choices.append(Sentence("{form}, which is compressed", form=smaller))
+    about = Sentence("at least ") if estimated else ""
     return DumpTooLargeError(
-        f"As {wish.form} this dump has {about}{size_text(size)}; {size_text(limit)} may be sent here.",
-        hint=f"Choose {', or '.join(choices)}.",
+        Sentence(
+            "As {form} this dump has {about}{size}; {limit} may be sent here.",
+            form=wish.form,
+            about=about,
+            size=size_text(size),
+            limit=size_text(limit),
+        ),
+        hint=Sentence("Choose {choices}.", choices=either(choices)),
         size=size,
         limit=limit,
         estimated=estimated,

@@ -19,6 +19,7 @@ from bot.storage.runs import RunStore
 from models import readings as read
 from models.errors import NoSuchTokenError
 from models.findings import Watched
+from models.sentences import Sentence
 from models.trace import Trace
 from models.types import LensName
 
@@ -141,7 +142,8 @@ class LayersService:
         await self._voices.same_model(run)
         found = await self._model.findings(await self._runs.load_answer(run_id), trace, watch=words)
         if found.watched is None:
-            raise NoInnerVoiceError("I cannot follow words in this model: " + found.notes.get("watched", "it gives no reason."))
+            why = found.notes.get("watched", Sentence("it gives no reason."))
+            raise NoInnerVoiceError(Sentence("I cannot follow words in this model: {why}", why=Sentence(why)))
         picture = await asyncio.to_thread(_draw_tracks, trace, found.watched, at, locale or run.locale)
         return Tracks(run, trace, found.watched, at, read.emitted_text(trace, at), picture)
 
@@ -175,9 +177,9 @@ def words_of(text: str) -> tuple[str, ...]:
     parts = [part.strip() for part in text.replace("，", ",").replace("、", ",").split(",")] if _commas(text) else text.split()
     words = tuple(dict.fromkeys(part for part in parts if part))
     if not 1 <= len(words) <= MOST_WORDS:
-        raise NoInnerVoiceError(f"I follow one to {MOST_WORDS} words at a time. Put commas between them.")
+        raise NoInnerVoiceError(Sentence("I follow one to {most} words at a time. Put commas between them.", most=MOST_WORDS))
     if any(len(word) > LONGEST_WORD for word in words):
-        raise NoInnerVoiceError(f"A word may have {LONGEST_WORD} characters.")
+        raise NoInnerVoiceError(Sentence("A word may have {most} characters.", most=LONGEST_WORD))
     return words
 
 
@@ -193,7 +195,7 @@ def token_at(trace: Trace, t: int | None) -> int:
     """
     at = (read.pivotal(trace) or 0) if t is None else t
     if not 0 <= at < trace.length:
-        raise NoSuchTokenError(f"The answer has {trace.length} tokens; there is no token {at + 1}.")
+        raise NoSuchTokenError(Sentence("The answer has {count} tokens; there is no token {at}.", count=trace.length, at=at + 1))
     return at
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.errors import AlreadyAskingError, QueueFullError, ShuttingDownError
+from models.sentences import Sentence
 
 PositionListener = Callable[[int], None]
 
@@ -56,7 +57,9 @@ class WaitingLine:
         if held >= self._per_user:
             raise AlreadyAskingError("I am still busy with your last question.")
         if not self._free and len(self._waiting) >= self._max_waiting:
-            raise QueueFullError(f"{len(self._waiting)} people are waiting already, and that is as many as I take.")
+            raise QueueFullError(
+                Sentence("{count} people are waiting already, and that is as many as I take.", count=len(self._waiting))
+            )
         turn = asyncio.get_running_loop().create_future()
         place = Place(user_id, next(self._arrivals), held, on_position, turn)
         self._held[user_id] = held + 1

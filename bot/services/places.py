@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from bot.errors import NoSuchDepthError, NoSuchTokenError
+from models.sentences import Sentence
 
 _SPAN = re.compile(r"(?P<a>p?)(?P<first>\d{1,5})(?:[-–](?P<b>p?)(?P<last>\d{1,5}))?", re.IGNORECASE)
 _BETWEEN = re.compile(r"[,，、;\s]+")
@@ -28,12 +29,16 @@ def positions_of(text: str | None, *, prompt: int, answer: int) -> tuple[int, ..
     for part in _parts(text):
         span = _SPAN.fullmatch(part)
         if span is None:
-            raise NoSuchTokenError(f"I cannot read “{part[:20]}”. Write tokens as 1-5,8, and those of the prompt as p1-p3.")
+            raise NoSuchTokenError(
+                Sentence("I cannot read “{part}”. Write tokens as 1-5,8, and those of the prompt as p1-p3.", part=part[:20])
+            )
         asked, first = bool(span["a"]), int(span["first"])
         last = int(span["last"] or first)
-        count, name = (prompt, "The prompt") if asked else (answer, "The answer")
+        count, name = (prompt, Sentence("The prompt")) if asked else (answer, Sentence("The answer"))
         if not 1 <= first <= last <= count:
-            raise NoSuchTokenError(f"{name} has tokens 1 to {count}; “{part[:20]}” is none of them.")
+            raise NoSuchTokenError(
+                Sentence("{name} has tokens 1 to {count}; “{part}” is none of them.", name=name, count=count, part=part[:20])
+            )
         start = -1 if asked else prompt - 1
         found |= dict.fromkeys(range(start + first, start + last + 1))
     return tuple(sorted(found))
@@ -52,7 +57,7 @@ def depths_of(text: str | None) -> tuple[int, ...] | None:
         span = _SPAN.fullmatch(part)
         last = int(span["last"] or span["first"]) if span and not span["a"] else -1
         if span is None or not int(span["first"]) <= last <= MOST:
-            raise NoSuchDepthError(f"I cannot read “{part[:20]}”. Write depths as 0,10-12.")
+            raise NoSuchDepthError(Sentence("I cannot read “{part}”. Write depths as 0,10-12.", part=part[:20]))
         found |= dict.fromkeys(range(int(span["first"]), last + 1))
     return tuple(sorted(found))
 

@@ -21,6 +21,7 @@ from bot.services.sureness import sureness_line
 from bot.storage.records import Run
 from bot.storage.runs import RunStore
 from models.findings import SelfReport
+from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Answer, Job, LensName
 
@@ -173,7 +174,9 @@ class VoiceService:
         """
         info = await self._model.ready()
         if (run.model_id, run.revision) != (info.id, info.revision):
-            raise RunOfAnotherModelError(f"That was {run.model_id}, and I am {info.name} by now.", request_id=run.id)
+            raise RunOfAnotherModelError(
+                Sentence("That was {then}, and I am {now} by now.", then=run.model_id, now=info.name), request_id=run.id
+            )
 
     async def prepare(self, run_id: str) -> None:
         """Run the second pass and keep it; `of` then only tells and draws. Raises what `of` raises."""

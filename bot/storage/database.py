@@ -23,6 +23,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.errors import StorageError
 from bot.storage.migrating import upgrade
+from models.sentences import Sentence
 
 BUSY_MILLISECONDS = 15_000
 _WRITES = "forward_pass_writes"
@@ -49,7 +50,7 @@ class Database:
         engine = await _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _engine(parsed, pool_pre_ping=True)
         try:
             database = cls(engine)
-            with _told("opened"):
+            with _told(Sentence("opened")):
                 async with database._writing.begin() as session:
                     await (await session.connection()).run_sync(upgrade)
             yield database
@@ -59,14 +60,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A short session that only reads."""
-        with _told("read"):
+        with _told(Sentence("read")):
             async with self._reading() as session:
                 yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A short session that writes: one transaction, committed at the end, rolled back on an error."""
-        with _told("written"):
+        with _told(Sentence("written")):
             async with self._writing.begin() as session:
                 yield session
 
@@ -78,7 +79,9 @@ def _told(what: str) -> Iterator[None]:
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         reason = getattr(error, "orig", None) or error
         # The type alone: a database's own message may quote the values of a row.
-        raise StorageError(f"The database cannot be {what} ({type(reason).__name__}).") from error
+        raise StorageError(
+            Sentence("The database cannot be {what} ({reason}).", what=what, reason=type(reason).__name__)
+        ) from error
 
 
 def _parsed(url: str) -> URL:
@@ -109,7 +112,7 @@ async def _sqlite_engine(url: URL) -> AsyncEngine:
         engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
     else:
         engine = _engine(url)
-        with _told("opened"):
+        with _told(Sentence("opened")):
             await asyncio.to_thread(_prepare_file, Path(str(url.database)))
     event.listen(engine.sync_engine, "connect", _set_up_connection)
     event.listen(engine.sync_engine, "begin", _begin)
@@ -124,7 +127,7 @@ def _prepare_file(path: Path) -> None:
         if os.name == "posix":
             path.chmod(0o600)
     except OSError as error:
-        raise StorageError(f"The database file cannot be made or written: {error.strerror}.") from error
+        raise StorageError(Sentence("The database file cannot be made or written: {why}.", why=error.strerror)) from error
     with closing(sqlite3.connect(path)) as connection:
         _to_wal(connection)
 

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from bot.errors import StorageError
+from models.sentences import Sentence
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -33,7 +34,9 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     present = set(MigrationContext.configure(connection).get_current_heads())
     if not present <= known:
         raise StorageError(
-            f"The database has schema {', '.join(sorted(present - known))}, which this version does not know.",
+            Sentence(
+                "The database has schema {schema}, which this version does not know.", schema=", ".join(sorted(present - known))
+            ),
             hint="It was written by a newer version of Forward Pass: update, or name another file as `storage.url`.",
         )
     command.upgrade(config, revision)

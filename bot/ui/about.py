@@ -13,7 +13,7 @@ from bot.errors import ForwardPassError
 from bot.render.wording import words as picture_words
 from bot.ui.text import escape
 from bot.ui.translator import description, name_of
-from bot.ui.wording import ENGLISH, words
+from bot.ui.wording import ENGLISH, told, words
 from models.types import ModelInfo
 
 Tree = app_commands.CommandTree[Any]
@@ -71,7 +71,7 @@ def state_text(model: Model, locale: str = ENGLISH) -> str:
     """Why no model is there to speak of; "" when one is."""
     if model.info is not None:
         return ""
-    return f"⚠️ {model.failure.for_user()}" if model.failure is not None else words(locale)("about_loading")
+    return f"⚠️ {told(model.failure, locale)}" if model.failure is not None else words(locale)("about_loading")
 
 
 def thinking_text(model: Model, locale: str = ENGLISH) -> str:
@@ -89,7 +89,7 @@ def model_text(model: Model, lens: str, locale: str = ENGLISH) -> str:
     if info.inner_voice is None:
         voice = say("model_voice", lens=picture_words(locale).lens(lens))
     else:
-        voice = say("model_no_voice", why=escape(info.inner_voice))
+        voice = say("model_no_voice", why=escape(told(info.inner_voice, locale)))
     return "\n".join(
         [
             f"### {escape(info.name)}",

@@ -20,10 +20,13 @@ from bot.services.ask import Answered, AskRequest, AskService, figures
 from bot.services.voice import InnerVoice, VoiceService
 from bot.storage.records import Run
 from bot.ui.controls import answer_view
+from bot.ui.failures import failure, unexpected
 from bot.ui.replies import AnswerWriter, Surface, footer
 from bot.ui.text import closed, escape, split
 from bot.ui.threads import Placement, open_thread, write_sureness, write_voice
 from bot.ui.trouble import TROUBLE, described, persist
+from bot.ui.wording import told, words
+from models.sentences import Sentence
 
 log = logging.getLogger(__name__)
 UNKNOWN_MESSAGE = 10008
@@ -45,16 +48,17 @@ class Place:
 class _Listener:
     """Turns what the ask service reports into something to read."""
 
-    def __init__(self, writer: AnswerWriter, heading: str) -> None:
+    def __init__(self, writer: AnswerWriter, heading: str, locale: str) -> None:
         self._writer = writer
         self._heading = heading
+        self._say = words(locale)
 
     def loading(self) -> None:
-        self._writer.notice(f"{self._heading}⏳ I am still waking up: my weights are being loaded. Your question waits for me.")
+        self._writer.notice(self._heading + self._say("asked_loading"))
 
     def queued(self, position: int) -> None:
-        ahead = "You are next" if position == 1 else f"You are number {position} in the queue"
-        self._writer.notice(f"{self._heading}⏳ {ahead}.")
+        ahead = self._say("wait_next") if position == 1 else self._say("wait_place", position=position)
+        self._writer.notice(self._heading + ahead)
 
     def text(self, so_far: str) -> None:
         self._writer.text(self._heading + so_far if so_far.strip() else "")
@@ -74,13 +78,11 @@ class Conversation:
         writer = AnswerWriter(place.surface, stream_after=settings.stream_after_seconds, interval=settings.edit_interval_seconds)
         try:
             async with _typing(place.typing_in):
-                answered = await self._asks.ask(request, _Listener(writer, place.heading), resume=resume)
+                answered = await self._asks.ask(request, _Listener(writer, place.heading, request.locale), resume=resume)
         except AnswerCancelledError:
             await writer.discard()
-        except ForwardPassError as error:
-            await self._finish(writer, f"{place.heading}⚠️ {error.for_user()}", None, place)
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            await self._finish(writer, place.heading + unexpected(error), None, place)
+            await self._finish(writer, place.heading + failure(error, request.locale), None, place, request.locale)
         else:
             await self._show(answered, writer, place)
 
@@ -90,7 +92,7 @@ class Conversation:
         mode = place.voice.mode if readable else "off"
         button = mode == "button" or (mode == "thread" and self._config.discord.button_beside_thread)
         text = place.heading + answer_text(answered)
-        messages = await self._finish(writer, text, self._under(answered.run, voice=button), place)
+        messages = await self._finish(writer, text, self._under(answered.run, voice=button), place, answered.run.locale)
         if not messages:
             return
         try:
@@ -124,12 +126,12 @@ class Conversation:
             await self._voices.told(run.id, thread.id)
         except ForwardPassError as error:
             log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
-            await self._note(message, place, f"-# 💭 No inner voice this time: {error.for_user()}", None)
+            await self._note(message, place, words(run.locale)("note_no_voice", why=told(error, run.locale)), None)
         except TROUBLE as error:
             log.info("run %s: no thread (%s), a button instead", run.id, described(error))
             await self._note(message, place, "", self._under(run, voice=True))
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            await self._note(message, place, f"-# 💭 {unexpected(error)}", self._under(run, voice=True))
+            await self._note(message, place, f"-# 💭 {unexpected(error, run.locale)}", self._under(run, voice=True))
         else:
             await self._ask_again(run.id, thread, last, voice)
 
@@ -177,13 +179,15 @@ class Conversation:
             with contextlib.suppress(*TROUBLE):
                 await place.surface.send(line or "💭", view=view)
 
-    async def _finish(self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place) -> list[discord.Message]:
+    async def _finish(
+        self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place, locale: str
+    ) -> list[discord.Message]:
         """The final flush, tried again when Discord stumbles; when it may not be written here, the asker hears it by DM."""
         try:
             return await persist(lambda: writer.finish(text, view=view), "writing an answer")
         except discord.Forbidden:
-            missing = MissingPermissionsError(["send_messages"], "in that channel")
-            await whisper(place.asker, f"{missing.for_user()}\n\n{text}")
+            missing = MissingPermissionsError(["send_messages"], Sentence("in that channel"))
+            await whisper(place.asker, f"{told(missing, locale)}\n\n{text}")
         except TROUBLE as error:
             log.warning("an answer was not taken: %s", described(error))
             await whisper(place.asker, text)
@@ -192,17 +196,13 @@ class Conversation:
 
 def answer_text(answered: Answered) -> str:
     """The answer and the small line under it: model, tokens, speed, how sure."""
-    answer = answered.answer
-    text = answer.text.strip() or "*(I said nothing: my first token was the end of the text.)*"
-    parts = [escape(part) for part in figures(answer, answered.info)]
+    answer, locale = answered.answer, answered.run.locale
+    say = words(locale)
+    text = answer.text.strip() or say("said_nothing")
+    parts = [escape(told(part, locale)) for part in figures(answer, answered.info)]
     if answered.info.inner_voice is not None:
-        parts.append(f"no inner voice: {escape(answered.info.inner_voice)}")
+        parts.append(say("print_no_voice", why=escape(told(answered.info.inner_voice, locale))))
     return f"{closed(text)}\n{footer(parts)}"
-
-
-def unexpected(error: BaseException) -> str:
-    """Log a defect and give the sentence for the user, with the id that finds it in the log."""
-    return f"⚠️ Something broke inside me. If it happens again, tell my host: error {log_unexpected(log, error)}."
 
 
 async def whisper(user: discord.User | discord.Member, text: str) -> None:

@@ -51,15 +51,20 @@ def picture_file(voice: InnerVoice) -> discord.File:
 
 def small_print(voice: InnerVoice) -> str:
     """How sure it was; what was read, and with what."""
-    meta = voice.trace.meta
-    name = str(meta.get("name") or voice.run.model_id or "the model")
+    meta, say = voice.trace.meta, words(voice.locale)
+    name = str(meta.get("name") or voice.run.model_id or say("print_model"))
     lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
     agree = meta.get("argmax_agreement")
-    parts = [escape(clip(name, 200)), f"{lens} lens", f"{voice.trace.depths} blocks", dtype]
+    parts = [
+        escape(clip(name, 200)),
+        picture_words(voice.locale).lens(lens).strip(),
+        say("print_blocks", count=voice.trace.depths),
+        dtype,
+    ]
     if voice.picture_lens != lens:
         parts.append(f"🖼 {picture_words(voice.locale).lens(voice.picture_lens)}")
     if dtype and dtype != "float32" and agree is not None:
-        parts.append(f"{float(agree):.0%} of the top tokens agree with the answer pass")
+        parts.append(say("print_agree", share=float(agree)))
     sureness = f"-# {voice.sureness}\n" if voice.sureness else ""
     return f"{sureness}-# " + " · ".join(part for part in parts if part)
 

@@ -12,6 +12,7 @@ from typing import Any
 from models.errors import LensFileError, LensNotFoundError
 from models.lens import Lens
 from models.lenses import store
+from models.sentences import Sentence
 from models.types import LearnedLens, LensName, ModelConfig
 
 
@@ -64,13 +65,15 @@ class Shelf:
         file = named or store.default_file(self._config, name)
         train = "forwardpass lens train" + (" --kind jacobian" if name == "jacobian" else "")
         if not file.is_file():
-            where = f" There is no lens {named}." if named else ""
+            where = Sentence(" There is no lens {path}.", path=named) if named else ""
             raise LensNotFoundError(
-                f"This model has no {name} lens yet.{where}", hint=f"Whoever hosts me makes one with `{train}`."
+                Sentence("This model has no {name} lens yet.{where}", name=name, where=where),
+                hint=Sentence("Whoever hosts me makes one with `{train}`.", train=train),
             )
         found = store.load(file, self._identity)
         if found.name != name:
             raise LensFileError(
-                f"{file} is a {found.name} lens, and the {name} lens was asked for.", hint=f"Make that one with `{train}`."
+                Sentence("{file} is a {other} lens, and the {name} lens was asked for.", file=file, other=found.name, name=name),
+                hint=Sentence("Make that one with `{train}`.", train=train),
             )
         return found

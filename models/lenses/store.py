@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from models import embedded
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
 from models.lenses.affine import AffineLens, Card
+from models.sentences import Sentence
 from models.types import LearnedLens, ModelConfig
 
 _KEY = "forward_pass_lens"
@@ -79,16 +80,16 @@ def load(path: Path, model: Any | None = None) -> AffineLens:
         LensOfAnotherModelError: it was made for another model than ``model``.
     """
     if not path.is_file():
-        raise LensNotFoundError(f"There is no lens {path}.")
+        raise LensNotFoundError(Sentence("There is no lens {path}.", path=path))
     try:
         with safe_open(path, framework="pt") as file:
             card = Card.from_json(json.loads((file.metadata() or {})[_KEY]))
             lens = AffineLens(file.get_tensor("weight"), file.get_tensor("bias"), card)
     except (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise LensFileError(f"{path} is no lens, or it is damaged.") from error
+        raise LensFileError(Sentence("{path} is no lens, or it is damaged.", path=path)) from error
     shape = (card.layers, card.width)
     if lens.weight.shape != (*shape, card.width) or lens.bias.shape != shape:
-        raise LensFileError(f"{path} is damaged: its tensors are not what it says.")
+        raise LensFileError(Sentence("{path} is damaged: its tensors are not what it says.", path=path))
     if model is not None:
         check(card, model if isinstance(model, Identity) else identity_of(model))
     return lens
@@ -102,9 +103,19 @@ def check(card: Card, who: Identity) -> None:
         same = ones.shape == others.shape and bool(torch.allclose(ones, others, rtol=_TOLERANCE, atol=1e-6))
     if not same:
         raise LensOfAnotherModelError(
-            f"This lens was made for `{card.model}` ({card.layers} blocks, {card.width} wide), not for this model."
+            Sentence(
+                "This lens was made for `{model}` ({layers} blocks, {width} wide), not for this model.",
+                model=card.model,
+                layers=card.layers,
+                width=card.width,
+            )
         )
     if card.model == who.id and card.revision and who.revision and card.revision != who.revision:
         raise LensOfAnotherModelError(
-            f"This lens was made for revision {card.revision} of `{card.model}`, and this is {who.revision}."
+            Sentence(
+                "This lens was made for revision {made_for} of `{model}`, and this is {revision}.",
+                made_for=card.revision,
+                model=card.model,
+                revision=who.revision,
+            )
         )

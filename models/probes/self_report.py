@@ -15,6 +15,7 @@ from models.decoding import input_device, last_row_only
 from models.errors import QuestionTooLongError
 from models.findings import SelfReport
 from models.memory import memory_errors
+from models.sentences import Sentence
 from models.types import Job, PromptConfig, Sampling
 
 YES, NO = ("yes", "Yes", "YES"), ("no", "No", "NO")
@@ -56,7 +57,9 @@ def prompt_ids(model: Any, tokenizer: Any, question: str, answer: str) -> tuple[
     page = f"{shown}Is the proposed answer right, yes or no?\nAnswer:"
     ids = tuple(tokenizer(page, add_special_tokens=True, split_special_tokens=True)["input_ids"])
     if len(ids) >= context:
-        raise QuestionTooLongError(f"Question and answer need {len(ids)} tokens, and this model holds {context}.")
+        raise QuestionTooLongError(
+            Sentence("Question and answer need {count} tokens, and this model holds {context}.", count=len(ids), context=context)
+        )
     return ids
 
 

@@ -16,6 +16,7 @@ from bot.errors import DumpChoiceError
 from bot.render.export import binary, table, text
 from bot.render.export.reading import load
 from models.dump import LayerDump
+from models.sentences import Sentence
 from models.trace import Trace
 
 Format = Literal["json", "csv", "npz", "safetensors", "html", "json.gz", "csv.gz"]
@@ -64,7 +65,10 @@ def page(dump: LayerDump, created: str, others: Sequence[Trace], locale: str) ->
     from bot.render.viewer import viewer_html
 
     if dump.what != "lens":
-        raise DumpChoiceError(f"A page shows what the lens reads, not {dump.what}.", hint="Choose json, csv, npz or safetensors.")
+        raise DumpChoiceError(
+            Sentence("A page shows what the lens reads, not {what}.", what=dump.what),
+            hint="Choose json, csv, npz or safetensors.",
+        )
     if dump.trace is None:
         raise DumpChoiceError("A page shows every depth.", hint="Choose positions alone, or another format.")
     return viewer_html(dump.trace, others=others, created=created, locale=locale)

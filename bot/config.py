@@ -110,7 +110,7 @@ class DiscordConfig(_Section):
         "thread", description="where the inner voice is told: in a thread, behind a button on the answer, or nowhere"
     )
     locale: Literal["en-US", "zh-CN"] | None = Field(
-        None, description="the language of the inner voice for everybody; each user's own Discord language when empty"
+        None, description="the language to speak for everybody; when empty, each user's own, or of a mention the server's"
     )
     channels: Annotated[
         dict[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")], InnerVoice], BeforeValidator(_channel_modes)

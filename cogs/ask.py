@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bot.client import ForwardPassBot
 
 Source = Literal["mention", "reply", "dm"]
+_CHINESE, _KANA = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[\u3040-\u30ff]")
 
 
 class Ask(commands.Cog):
@@ -138,8 +139,9 @@ class Ask(commands.Cog):
         await self._conversation.lead(request, Place(surface, voice, message.channel, message.author))
 
     def _locale(self, message: discord.Message) -> str:
-        """A message does not say its author's language, so it is its server's."""
-        return self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else "en-US")
+        """A message does not say its author's language, so it is its server's; in private messages the writing tells."""
+        written = "zh-CN" if _CHINESE.search(message.content) and not _KANA.search(message.content) else "en-US"
+        return self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else written)
 
     def _question(self, message: discord.Message) -> str:
         """The text without the mention of the bot, other mentions as names."""

@@ -23,7 +23,7 @@ def through(lens: LensName | None, known: Sequence[LensName]) -> LensName:
         LensNotFoundError: it is not known.
     """
     if lens is not None and lens not in known:
-        raise LensNotFoundError(Sentence("The scripted model has no {lens} lens.", lens=lens))
+        raise LensNotFoundError(Sentence("The scripted model has no {lens} lens.", lens=Sentence(lens)))
     return lens or known[0]
 
 

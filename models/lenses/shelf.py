@@ -67,13 +67,18 @@ class Shelf:
         if not file.is_file():
             where = Sentence(" There is no lens {path}.", path=named) if named else ""
             raise LensNotFoundError(
-                Sentence("This model has no {name} lens yet.{where}", name=name, where=where),
+                Sentence("This model has no {name} lens yet.{where}", name=Sentence(name), where=where),
                 hint=Sentence("Whoever hosts me makes one with `{train}`.", train=train),
             )
         found = store.load(file, self._identity)
         if found.name != name:
             raise LensFileError(
-                Sentence("{file} is a {other} lens, and the {name} lens was asked for.", file=file, other=found.name, name=name),
+                Sentence(
+                    "{file} is a {other} lens, and the {name} lens was asked for.",
+                    file=file,
+                    other=Sentence(found.name),
+                    name=Sentence(name),
+                ),
                 hint=Sentence("Make that one with `{train}`.", train=train),
             )
         return found

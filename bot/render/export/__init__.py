@@ -66,7 +66,7 @@ def page(dump: LayerDump, created: str, others: Sequence[Trace], locale: str) ->
 
     if dump.what != "lens":
         raise DumpChoiceError(
-            Sentence("A page shows what the lens reads, not {what}.", what=dump.what),
+            Sentence("A page shows what the lens reads, not {what}.", what=Sentence(dump.what)),
             hint="Choose json, csv, npz or safetensors.",
         )
     if dump.trace is None:

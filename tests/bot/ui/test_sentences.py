@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
-import pickle
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
@@ -20,6 +20,7 @@ from bot.client import PERMISSIONS
 from bot.errors import ForwardPassError, MissingPermissionsError, QueueFullError, permission_names
 from bot.ui.wording import sentences, strings, told
 from models.sentences import Sentence, either, listed
+from models.types import LearnedLens
 
 ROOT = Path(bot.__file__).parents[1]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -78,6 +79,7 @@ def found() -> dict[str, str]:
         if error not in HOST_ONLY:
             every[error.hint] = name
     every |= {name.replace("_", " ").title(): "a permission" for name, granted in PERMISSIONS if granted}
+    every |= dict.fromkeys((*get_args(LearnedLens), "hidden", "attention"), "a choice")
     return {text: place for text, place in every.items() if text}
 
 
@@ -111,7 +113,7 @@ def test_no_sentence_uses_a_slot_that_its_place_does_not_fill() -> None:
 def test_a_sentence_is_its_english_and_survives_copies() -> None:
     text = Sentence("{count} people {how}", count=2, how=Sentence("wait {here}", here="{here}"))
     assert text == "2 people wait {here}"
-    for again in (copy.deepcopy(text), pickle.loads(pickle.dumps(text))):
+    for again in (copy.copy(text), copy.deepcopy(text)):
         assert (again, again.template, again.slots) == (text, text.template, text.slots)
     assert Sentence("as it {stands}") == "as it {stands}"
     assert (listed(["a", "b", "c"]), listed([]), either(["a", "b"])) == ("a, b, c", "", "a, or b")

@@ -94,11 +94,6 @@ class DumpFile:
     data: bytes = field(repr=False)
     written: Written
 
-    @property
-    def note(self) -> str:
-        """One line about it."""
-        return self.written.note
-
 
 class DumpService:
     """Makes dumps of stored runs."""

@@ -8,6 +8,7 @@ from discord import app_commands
 
 from bot.errors import ForwardPassError
 from bot.log import log_unexpected
+from bot.ui.text import CONTENT_LIMIT, clip
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.wording import told, words
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 def failure(error: BaseException, locale: str) -> str:
     """The sentence for an error of our own, for trouble with Discord, or for a defect; the last two are logged."""
     if isinstance(error, ForwardPassError):
-        return f"⚠️ {told(error, locale)}"
+        return clip(f"⚠️ {told(error, locale)}", CONTENT_LIMIT)
     if isinstance(error, TROUBLE):
         log.info("what was asked for was not taken: %s", described(error))
         return words(locale)("failed_not_taken", trouble=described(error))

@@ -99,22 +99,27 @@ class FileCard(Card):
     """A dump as a file, with what it is and how to read it back."""
 
     def __init__(self, file: DumpFile, what: str, kind: str, locale: str = ENGLISH) -> None:
-        self._file = file
+        self._file, self._note = file, file_line(file, what, kind, locale)
         super().__init__(file_text(file, what, kind, locale), None, discord.ui.File(f"attachment://{file.name}"))
 
     def files(self) -> list[discord.File]:
-        return [discord.File(io.BytesIO(self._file.data), filename=self._file.name, description=clip(self._file.note, 1024))]
+        return [discord.File(io.BytesIO(self._file.data), filename=self._file.name, description=clip(self._note, 1024))]
 
 
 def file_text(file: DumpFile, what: str, kind: str, locale: str = ENGLISH) -> str:
     """What is in the file, how large it is, what was left out, and how to read it back."""
     say = words(locale)
-    written = file.written
-    counts = {"positions": written.positions, "depths": written.depths, "size": size_text(written.size)}
-    lines = [say("dump_title"), say("file_line", what=say(f"dump_{what}"), format=say(f"format_{kind.split('.')[0]}"), **counts)]
-    if written.lens:
-        lines.append(f"-# {picture_words(locale).lens(written.lens)}")
+    lines = [say("dump_title"), file_line(file, what, kind, locale)]
+    if file.written.lens:
+        lines.append(f"-# {picture_words(locale).lens(file.written.lens)}")
     return "\n".join([*lines, say("file_open") if kind == "html" else say("file_back", name=file.name)])
+
+
+def file_line(file: DumpFile, what: str, kind: str, locale: str = ENGLISH) -> str:
+    """What is in the file, and how large it is."""
+    say, written = words(locale), file.written
+    counts = {"positions": written.positions, "depths": written.depths, "size": size_text(written.size)}
+    return say("file_line", what=say(f"dump_{what}"), format=say(f"format_{kind.split('.')[0]}"), **counts)
 
 
 def layers_text(found: TokenLayers, locale: str = ENGLISH) -> str:

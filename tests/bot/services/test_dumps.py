@@ -59,7 +59,7 @@ async def test_a_dump_of_each_format(rig: Rig, form: Any, nothing_stays: Path, t
     answered = await rig.ask()
     file = await rig.app.dumps.of(answered.run.id, "lens", form)
     assert file.name == f"forward-pass-lens.{form}"
-    assert file.note.startswith(f"lens (logit): 6 positions × 13 depths, {form}, ")
+    assert file.written.note.startswith(f"lens (logit): 6 positions × 13 depths, {form}, ")
     assert empty(nothing_stays)
     if form != "html":
         _run, trace = await rig.app.voices.read(answered.run.id)

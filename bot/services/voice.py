@@ -28,7 +28,8 @@ from models.types import Answer, Job, LensName
 T = TypeVar("T")
 
 _VIEWS = 16
-"""Traces through another lens than the told one that are kept in memory: pages of a picture are turned within a minute."""
+"""Traces through another lens than the told one, and monologues of the model's own, that are kept in memory: people look at
+them again within a minute."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class VoiceService:
     ) -> None:
         self._lens = lens
         self._views: OrderedDict[tuple[str, LensName], Trace] = OrderedDict()
+        self._written: OrderedDict[tuple[str, str], tuple[Line, ...]] = OrderedDict()
         self._agreement = agreement
         self._history_turns = history_turns
         self._asking_again = asyncio.Lock()
@@ -98,12 +100,24 @@ class VoiceService:
         lines = verify(tell(trace, language, avoid=self._memory.avoid(run.channel_id, run.id)), trace)
         self._memory.told(run.channel_id, run.id, phrases_of(lines))
         if self._writer == "model":
-            lines = (await write(self._model.answer, trace, lines, language, request_id=run.id)).lines
+            lines = await self._written_by_model(run, trace, lines, language)
         seen = await self._pictured(run, trace)
         picture = await asyncio.to_thread(heatmap_png, seen, locale=language)
         sureness = sureness_line(trace, trace.findings.self_report, language)
         alt, through = alt_text(seen, locale=language), str(seen.meta.get("lens", "logit"))
         return InnerVoice(run, trace, lines, picture, alt, sureness, language, through)
+
+    async def _written_by_model(self, run: Run, trace: Trace, told: tuple[Line, ...], language: str) -> tuple[Line, ...]:
+        """What the model wrote of this run lately, or writes now: a second look costs no second writing."""
+        held = self._written.get((run.id, language), ())
+        if held and verify(held, trace) == held:
+            return held
+        written = await write(self._model.answer, trace, told, language, request_id=run.id)
+        if not written.fell_back:
+            self._written[run.id, language] = written.lines
+            while len(self._written) > _VIEWS:
+                self._written.popitem(last=False)
+        return written.lines
 
     async def read(self, run_id: str, *, lens: LensName | None = None) -> tuple[Run, Trace]:
         """A run and its trace, without telling.

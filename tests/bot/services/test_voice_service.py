@@ -256,3 +256,21 @@ def test_nothing_is_told_from_the_jacobian_lens() -> None:
     assert tell(disposed) == ()
     assert tell(disposed, everything=True) == ()
     assert verify(lines, replace(trace, meta={**trace.meta, "lens": "jacobian"})) == ()
+
+
+async def test_what_the_model_wrote_itself_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with rigged(tmp_path, monologue={"writer": "model"}) as rig:
+        run = (await rig.ask()).run
+        answer, wishes = await rig.app.model.answer(Job(FOOT)), list[Job]()
+
+        async def copyist(job: Job, **_more: Any) -> Answer:
+            wishes.append(job)
+            return replace(answer, text=job.question.partition("\n")[2])
+
+        monkeypatch.setattr(rig.app.model, "answer", copyist)
+        first = await rig.app.voices.of(run.id)
+        assert (await rig.app.voices.of(run.id)).lines == first.lines
+        assert len(wishes) == 1
+        assert verify(first.lines, first.trace) == first.lines
+        await rig.app.voices.of(run.id, locale="zh-CN")
+        assert len(wishes) == 2

@@ -210,7 +210,7 @@ def _rows(trace: Trace, rows: IntArray) -> Trace:
         at = np.flatnonzero(rows == found.causal.t)
         parts["causal"] = replace(found.causal, t=int(at[0])) if len(at) else None
         if not len(at):
-            notes["causal"] = "The token that was checked is not at a chosen position."
+            notes["causal"] = Sentence("The token that was checked is not at a chosen position.")
     tokens = tuple(trace.tokens[t] for t in rows)
     return replace(trace, tokens=tokens, findings=replace(found, notes=notes, **parts), **cut)
 

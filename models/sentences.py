@@ -1,7 +1,7 @@
 """Sentences that remember how they were made, so that they can be said in another language. Knows none but English.
 
 An error's message without slots is a plain string. The catalogue of another language (``bot/locales/sentences.*.yaml``) is keyed
-by the English template; `bot.ui.wording.told` looks it up.
+by the English template; `bot.catalogue` looks it up.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bot.catalogue import translated
 from bot.render.text import bare, visible
+from bot.render.wording import CHINESE, ENGLISH
 from models import readings, readings_causal
 from models.findings import Attention, Attribution, CausalCheck, Findings, Pull, Removals
 from models.trace import Trace
@@ -164,8 +166,13 @@ def _findings(found: Findings, trace: Trace, table: Table) -> dict[str, Any]:
             "samples": report.samples,
             "groups": report.groups,
         },
-        "notes": {visible(name, limit=40): visible(why, limit=300) for name, why in sorted(found.notes.items())},
+        "notes": {visible(name, limit=40): _in_each(why) for name, why in sorted(found.notes.items())},
     }
+
+
+def _in_each(why: str) -> dict[str, str]:
+    """A reason in each language that the page speaks."""
+    return {locale: visible(translated(why, locale), limit=300) for locale in (ENGLISH, CHINESE)}
 
 
 def _attribution(found: Attribution, trace: Trace, table: Table) -> dict[str, Any]:

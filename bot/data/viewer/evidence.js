@@ -129,9 +129,11 @@ function pullList(key, rows) {
   return el("div", {}, el("p", { className: "small faint" }, say(key)), el("div", { className: "best" }, ...cells));
 }
 
+const NOTED = { attention: "noted_attention", attribution: "noted_attribution", causal: "noted_causal", pull: "noted_pull", watched: "noted_watched" };
+
 function drawNotes(body, heading) {
   heading.textContent = say("notes_title");
-  body.replaceChildren(...Object.entries(found.notes).map(([name, why]) => el("p", { className: "small" }, `${name}: ${why}`)));
+  body.replaceChildren(...Object.entries(found.notes).map(([name, why]) => el("p", { className: "small" }, `${NOTED[name] ? say(NOTED[name]) : name}: ${why[locale]}`)));
 }
 
 function layEvidence() {

@@ -218,3 +218,10 @@ def test_the_scales_are_read_by_lightness_alone(ground: str, sign: int) -> None:
     stops = np.asarray([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in viewer._colours()[ground]])
     lightness = (stops / 255) ** 2.2 @ (0.2126, 0.7152, 0.0722)
     assert (sign * np.diff(lightness) > 0).all()
+
+
+def test_reasons_stand_in_each_language() -> None:
+    trace = whole_trace()
+    why = "There is no word to watch."
+    data = page_data([trace.with_findings(notes={"watched": why})])
+    assert data["findings"]["notes"]["watched"] == {"en-US": why, "zh-CN": "没有要追踪的词。"}

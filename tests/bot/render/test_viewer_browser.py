@@ -229,6 +229,7 @@ def test_evidence_is_shown_where_there_is_some(opened: Open) -> None:
     expect(page.locator("#self")).to_contain_text("75.0% of 8 further answers")
     page.locator("#causal select").select_option(label=SAY["part_mlp"])
     expect(page.locator("#causal")).to_contain_text("when the MLP of each block is taken out")
+    expect(page.locator("#notes")).to_contain_text(f"{SAY['noted_attention']}: no ")
     bare = opened(replace(trace, findings=type(trace.findings)()))
     expect(bare.get_by_role("heading", name=SAY["prompt_title"])).to_be_visible()
     assert bare.locator("#causal, #attribution, #self, #notes").count() == 0

@@ -16,9 +16,10 @@ import pytest
 
 import bot
 from bot import errors
+from bot.catalogue import sentences
 from bot.client import PERMISSIONS
 from bot.errors import ForwardPassError, MissingPermissionsError, QueueFullError, permission_names
-from bot.ui.wording import sentences, strings, told
+from bot.ui.wording import strings, told
 from models.sentences import Sentence, either, listed
 from models.types import LearnedLens
 

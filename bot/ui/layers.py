@@ -22,7 +22,7 @@ from bot.ui.beyond import Card
 from bot.ui.controls import FileSelect, map_rows, page_of, pages_of, token_row, tokens_on
 from bot.ui.text import clip, escape
 from bot.ui.tokens import tokens_of
-from bot.ui.wording import ENGLISH, words
+from bot.ui.wording import ENGLISH, told, words
 from models.readings import predicts
 from models.trace import Trace
 
@@ -118,7 +118,7 @@ def file_text(file: DumpFile, what: str, kind: str, locale: str = ENGLISH) -> st
 def file_line(file: DumpFile, what: str, kind: str, locale: str = ENGLISH) -> str:
     """What is in the file, and how large it is."""
     say, written = words(locale), file.written
-    counts = {"positions": written.positions, "depths": written.depths, "size": size_text(written.size)}
+    counts = {"positions": written.positions, "depths": written.depths, "size": told(size_text(written.size), locale)}
     return say("file_line", what=say(f"dump_{what}"), format=say(f"format_{kind.split('.')[0]}"), **counts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.dump import What
+from models.sentences import Sentence
 
 _LEAST = {"safetensors": 4.0, "npz": 1.0, "json": 4.0, "csv": 12.0, "json.gz": 1.0, "csv.gz": 1.0, "html": 0.0}
 """Bytes for each number: exact for safetensors; in text the shortest that it can be written; what packs well below that."""
@@ -41,4 +42,4 @@ def size_text(count: int) -> str:
     """Bytes as a person reads them: 1.2 MiB."""
     if count >= 1 << 20:
         return f"{count / (1 << 20):.1f} MiB"
-    return f"{count / (1 << 10):.1f} KiB" if count >= 1 << 10 else f"{count} bytes"
+    return f"{count / (1 << 10):.1f} KiB" if count >= 1 << 10 else Sentence("{count} bytes", count=count)

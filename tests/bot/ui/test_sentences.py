@@ -19,6 +19,7 @@ from bot import errors
 from bot.catalogue import sentences
 from bot.client import PERMISSIONS
 from bot.errors import ForwardPassError, MissingPermissionsError, QueueFullError, permission_names
+from bot.services.dumps import Wish, _too_large
 from bot.ui.wording import strings, told
 from models.sentences import Sentence, either, listed
 from models.types import LearnedLens
@@ -135,6 +136,14 @@ def test_slots_stay_as_they_are_unless_they_are_sentences() -> None:
     lacking = MissingPermissionsError(["send_messages", "attach_files"], Sentence("in {channel}", channel="<#1>"))
     assert told(lacking, "zh-CN") == "我在 <#1> 缺少权限：发送消息、附加文件。请让服务器管理员给我这个权限。"
     assert told(permission_names(["send_messages_in_threads"]), "zh-CN") == "在子区内发送消息"
+
+
+def test_choices_are_joined_in_the_reader_s_language() -> None:
+    error = _too_large(Wish(form="json", limit_bytes=1000), 2000, 60, 31, estimated=True)
+    assert told(error, "zh-CN") == (
+        "这份导出用 json 格式有至少 2.0 KiB，而这里最多能发 1000 字节。"
+        "可以选 60 个位置中的至多 28 个，或者 31 个深度中的至多 14 个，或者 json.gz 这种压缩格式。"
+    )
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])

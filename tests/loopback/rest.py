@@ -102,7 +102,8 @@ class Rest:
         return 200, payloads.application()
 
     async def _put_commands(self, call: Call) -> Answer:
-        own = {"application_id": str(payloads.BOT), "version": "1"}
+        # Discord gives menus an empty description.
+        own = {"application_id": str(payloads.BOT), "version": "1", "description": ""}
         self.commands = [{"id": payloads.snowflake(), **own, **command} for command in call.body]  # type: ignore[dict-item]
         return 200, self.commands
 

@@ -53,7 +53,7 @@ def url() -> Iterator[str]:
 def page(url: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 1500})
+        page = browser.new_page(viewport={"width": 1280, "height": 2000})
         page.goto(url)
         yield page
         browser.close()

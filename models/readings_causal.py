@@ -27,7 +27,7 @@ class Flip:
 
 
 STEADY = 5e-5
-"""Nats of `Removals.jitter` up to which the figures of a removal are told; beyond it their digits would be those of the rounding."""
+"""Nats of `Removals.jitter` up to which a removal is told with figures; beyond it their digits would be the rounding's."""
 
 
 def is_steady(removals: Removals, block: int) -> bool:

@@ -26,7 +26,7 @@ class Flip:
     control_drop: float
 
 
-STEADY = 5e-5
+STEADY = 3e-5
 """Nats of `Removals.jitter` up to which a removal is told with figures; beyond it their digits would be the rounding's."""
 
 

@@ -343,7 +343,7 @@ class Removed:
     """Without each block: log-probability of the emitted token, the likeliest token, its probability."""
     control: list[tuple[float, int]]
     jitter: list[float] | None = None
-    """Nats by which each figure moves with the rounding; a figure that moves by more than 5e-5 is no fact."""
+    """Nats by which each figure moves with the rounding; a figure that moves by more than 3e-5 is no fact."""
 
     def flips(self) -> list[int]:
         real = [b for b, (_, top, _) in enumerate(self.left) if top != self.top and self.control[b][1] == self.top]
@@ -356,7 +356,7 @@ class Removed:
         return self.logprob - self.left[block - 1][0]
 
     def steady(self, block: int) -> bool:
-        return self.jitter is None or self.jitter[block - 1] <= 5e-5
+        return self.jitter is None or self.jitter[block - 1] <= 3e-5
 
 
 @dataclass

@@ -186,8 +186,13 @@ def sureness(trace: Trace) -> float | None:
     return float(np.exp(-np.mean([surprisal(trace, t) for t in spoken]))) if spoken else None
 
 
+def mean_token_prob(trace: Trace) -> float | None:
+    """The geometric mean of all emitted tokens' final probabilities, control tokens too: what stands under the answer."""
+    return float(np.exp(-np.mean([surprisal(trace, t) for t in range(trace.length)]))) if trace.length else None
+
+
 def mean_final_prob(trace: Trace) -> float | None:
-    """The arithmetic mean of the same probabilities; None when nothing was emitted but control tokens."""
+    """The arithmetic mean of the same probabilities without control tokens; None when nothing was emitted but control tokens."""
     spoken = ~trace.special
     return float(trace.emitted_prob[spoken, -1].mean()) if spoken.any() else None
 

@@ -39,7 +39,7 @@ class FigureKind:
 BASELINE = "answer_probability"
 FIGURES: dict[str, FigureKind] = {
     BASELINE: FigureKind("answer probability (baseline)", True, True),
-    "mean_probability": FigureKind("mean token probability", True, True),
+    "mean_probability": FigureKind("arithmetic mean of token probabilities", True, True),
     "pivotal_probability": FigureKind("probability of the pivotal token", True, True),
     "pivotal_entropy": FigureKind("entropy at the pivotal token", False, False),
     "settle_share": FigureKind("settle depth, share of L", False, False),

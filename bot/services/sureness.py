@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.findings import SelfReport
-from models.readings import mean_final_prob
+from models.readings import mean_token_prob
 from models.trace import Trace
 
 _HEAD = {"en": "How sure", "zh": "有多确定"}
@@ -21,7 +21,7 @@ def sureness_line(trace: Trace, report: SelfReport | None, locale: str) -> str:
     """The line, in Simplified Chinese for ``zh…`` locales and else in English; "" when nothing is known."""
     lang = "zh" if locale.lower().startswith("zh") else "en"
     parts: list[str] = []
-    probability = mean_final_prob(trace)
+    probability = mean_token_prob(trace)
     if probability is not None:
         parts.append(_PROBABILITY[lang].format(probability))
     if report is not None and report.p_true is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bot.services.ask import mean_probability
 from bot.services.sureness import sureness_line
 from models.fake import FakeEngine
 from models.findings import SelfReport
-from models.readings import mean_final_prob
+from models.readings import mean_token_prob
 from models.types import Job
 
 ENGINE = FakeEngine()
@@ -13,7 +14,7 @@ TRACE = ENGINE.trace(ENGINE.answer(Job("How many eyes does my foot have?")))
 
 
 def test_every_figure_has_its_name_and_its_own_value() -> None:
-    mean = mean_final_prob(TRACE)
+    mean = mean_token_prob(TRACE)
     line = sureness_line(TRACE, SelfReport(0.314, 0.9, agreement=0.6, samples=5, groups=2), "en-US")
     assert line == (
         f"How sure: mean token probability {mean:.0%} · asked whether it is right, yes 31% · 3 of 5 asked again said the same"
@@ -29,3 +30,10 @@ def test_what_is_not_known_is_not_said() -> None:
     assert "again" not in sureness_line(TRACE, SelfReport(0.5, 0.9), "en-GB")
     assert "only 20%" in sureness_line(TRACE, SelfReport(0.5, 0.2), "en-US")
     assert "合计仅 20%" in sureness_line(TRACE, SelfReport(0.5, 0.2), "zh-CN")
+
+
+def test_the_thread_and_the_answer_give_one_figure_one_value() -> None:
+    answer = ENGINE.answer(Job("How many eyes does my foot have?"))
+    under = mean_probability(answer)
+    assert under is not None
+    assert f"mean token probability {under:.0%}" in sureness_line(TRACE, None, "en-US")

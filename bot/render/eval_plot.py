@@ -49,7 +49,8 @@ def _reliability(axes: Axes, scores: list[Score]) -> None:
         axes.plot([x for x, _ in firm], [y for _, y in firm], color=colour, linewidth=1.5, alpha=0.9)
         axes.scatter(xs, ys, color=colour, marker=marker, label=score.label, s=[18 + 0.9 * b.count for b in score.bins], zorder=3)
     axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.5)  # the legend stands above the data
+    axes.set_yticks([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left")
     axes.set_ylabel("share right", fontsize=9, color=FAINT)

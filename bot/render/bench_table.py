@@ -88,7 +88,7 @@ def _answer(report: Report) -> Table:
 
 def _second(work: SecondPass) -> Table:
     title = f"Second pass: {work.prompt_tokens} prompt tokens, {work.answer_tokens} answer tokens, k = {work.k}"
-    table = _table(title, "", "time", "of reference", "of floor", "memory", "off")
+    table = _table(title, "", "time", "of\nreference", "of\nfloor", "memory", "off")
     for name, way in work.ways.items():
         table.add_row(*_way(name, way), style="bold" if name in {"cold", "captured"} else "")
     share = percent(work.of_answer)

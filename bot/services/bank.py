@@ -141,7 +141,7 @@ def _fits(words: list[str], start: int, parts: list[list[str]]) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold().lower())
     plain = "".join(char for char in plain if not unicodedata.combining(char)).replace("’", "'").translate(_CJK_DIGITS)
     plain = re.sub(r"\bno one\b", "nobody", plain)
     plain = re.sub(r"\bcan't\b|\bcannot\b", "can not", plain).replace("won't", "will not").replace("n't", " not")

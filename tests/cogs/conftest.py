@@ -19,6 +19,7 @@ from bot.app import App, open_app
 from bot.client import ForwardPassBot, create_bot
 from bot.config import Config
 from models.fake import FakeEngine
+from tests.cogs.discord_schema import problems
 
 FOOT = "How many eyes does my foot have?"
 ANSWER = "The answer is 2."
@@ -80,7 +81,7 @@ async def running(settings: Config, engine: FakeEngine, *, awake: bool = True, *
 
 @asynccontextmanager
 async def simulated(bot: discord.Client, **options: Any) -> AsyncIterator[simcord.Env]:
-    """`simcord.run`, but for fixtures, whose two halves run in different contexts."""
+    """`simcord.run`, but for fixtures, whose two halves run in different contexts. No request may be one that Discord refuses."""
     env = simcord.Env(bot, settle_timeout=20.0, **options)
     await env.start()
     try:
@@ -88,6 +89,8 @@ async def simulated(bot: discord.Client, **options: Any) -> AsyncIterator[simcor
     finally:
         await env.shutdown()
     env.raise_errors()
+    wrong = [text for request in env.http_requests for text in problems(request.method, request.path, request.json)]
+    assert wrong == []
 
 
 def populate(env: simcord.Env, app: App, engine: FakeEngine) -> World:

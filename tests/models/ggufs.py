@@ -55,6 +55,7 @@ def _tokenizer(writer):
     writer.add_token_list(tokens)
     writer.add_token_types([3 if token in tiny.SPECIAL else 1 for token in tokens])
     writer.add_token_merges([MERGE])
+    writer.add_bos_token_id(256)  # as llama.cpp writes it; transformers 5.17 asks for it
     writer.add_eos_token_id(256)
 
 

@@ -5,8 +5,8 @@ from tokenizers import pre_tokenizers
 
 from tests.models import tiny
 
-MERGE = "f o"
-SHAPE = {"vocab_size": tiny.VOCABULARY + 1, "intermediate_size": 64}
+MERGES = ("f o", "e y")  # two: transformers 5.17 takes a list of one for a string
+SHAPE = {"vocab_size": tiny.VOCABULARY + len(MERGES), "intermediate_size": 64}
 NAMES = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -49,12 +49,12 @@ def write(path):
 
 
 def _tokenizer(writer):
-    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *tiny.SPECIAL, MERGE.replace(" ", "")]
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *tiny.SPECIAL, *(merge.replace(" ", "") for merge in MERGES)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types([3 if token in tiny.SPECIAL else 1 for token in tokens])
-    writer.add_token_merges([MERGE])
+    writer.add_token_merges(list(MERGES))
     writer.add_bos_token_id(256)  # as llama.cpp writes it; transformers 5.17 asks for it
     writer.add_eos_token_id(256)
 

@@ -53,7 +53,8 @@ def test_sizes_are_those_of_the_real_thing(tmp_path, model_type):
     with torch.inference_mode():
         model(input_ids=torch.full((1, 1000), 65), past_key_values=cache, use_cache=True)
     held = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
-    assert found.cache == sum(t.numel() * t.element_size() for t in held if t is not None)
+    size = getattr(torch, found.dtype).itemsize  # a config may name a smaller type than the tiny model has
+    assert found.cache == size * sum(t.numel() for t in held if t is not None)
 
 
 def test_no_weights_are_read(folder, monkeypatch):

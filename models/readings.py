@@ -47,7 +47,7 @@ def predicts(trace: Trace) -> bool:
     """Whether its depths say what would be predicted there. The Jacobian lens reads dispositions: no named figure of such a trace
     is shown or told.
     """
-    return trace.meta.get("lens") != "jacobian"
+    return trace.lens != "jacobian"
 
 
 def half(trace: Trace) -> int:

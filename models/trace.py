@@ -65,6 +65,11 @@ class Trace:
         """Kept candidates per cell."""
         return int(self.top_ids.shape[2])
 
+    @property
+    def lens(self) -> str:
+        """What the depths below L were read through; old traces know of one lens only."""
+        return str(self.meta.get("lens") or "logit")
+
     def to_bytes(self) -> bytes:
         """The trace as a compressed NPZ file (no pickle)."""
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}

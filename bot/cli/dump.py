@@ -31,6 +31,7 @@ from bot.services.ask import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
 from models.dump import LayerDump, What
+from models.readings import predicts
 from models.types import LensName, Style
 
 STDOUT = Path("-")
@@ -222,7 +223,7 @@ def show(path: Path) -> None:
     parts: list[RenderableType] = []
     if trace.length == len(dump.answer_ids):  # what is told is told of a whole answer
         console.print(Text(_safe("".join(trace.tokens).strip()), "bold"))
-    if trace.meta.get("lens") == "jacobian":
+    if not predicts(trace):
         parts.append(
             Text("Jacobian lens: what each depth is disposed to say; no prediction, and nothing is told from it.", "yellow")
         )

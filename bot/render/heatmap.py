@@ -148,7 +148,7 @@ def shown_depths(layers: int) -> tuple[int, ...]:
 
 def _heading(trace: Trace, first: int, count: int, width: int, say: Words) -> Heading:
     """The model and the lens; which tokens and layers of how many; what a word in a cell is."""
-    lens, model = str(trace.meta.get("lens") or "logit"), visible(str(trace.meta.get("name") or trace.meta.get("model") or ""))
+    lens, model = trace.lens, visible(str(trace.meta.get("name") or trace.meta.get("model") or ""))
     which = say.either("token", "tokens", count=trace.length)
     if count < trace.length:
         which = say("tokens_of", first=first + 1, last=first + count, count=trace.length)
@@ -267,7 +267,7 @@ def alt_text(trace: Trace, *, colour: Colour = "probability", page: int | None =
     """
     say = words(locale)
     first, count = span(trace, page)
-    lens = say.lens(str(trace.meta.get("lens") or "logit"))
+    lens = say.lens(trace.lens)
     parts = [say("alt_heatmap", tokens=say.either("answer_token", "answer_tokens", count=count), layers=trace.depths, lens=lens)]
     if count < trace.length:
         parts.append(say("alt_page", first=first + 1, last=first + count, count=trace.length))

@@ -108,7 +108,7 @@ def token_at(trace: Trace, t: int | None) -> int:
 
 
 def _heading(trace: Trace, t: int, say: Words) -> Heading:
-    lens = say.lens(str(trace.meta.get("lens") or "logit"))
+    lens = say.lens(trace.lens)
     told = say("tracks_at", at=t + 1, count=trace.length, token=say.named(emitted_text(trace, t)))
     shown = len(picked_depths(trace, t))
     parts = [say("tracks_where", told=told, lens=lens), context(trace, t, say)]
@@ -170,7 +170,7 @@ def _marks(canvas: Canvas, trace: Trace, t: int, rows: tuple[Row, ...], top: flo
 def layer_table_alt(trace: Trace, t: int | None = None, *, locale: str = ENGLISH) -> str:
     """The picture in words; at most 1,024 characters, every number from the trace. Raises what `layer_table_png` raises."""
     say, at = words(locale), token_at(trace, t)
-    lens, named = say.lens(str(trace.meta.get("lens") or "logit")), say.named(emitted_text(trace, at))
+    lens, named = say.lens(trace.lens), say.named(emitted_text(trace, at))
     parts = [say("alt_layers", shown=len(picked_depths(trace, at)), at=at + 1, token=named, lens=lens)]
     for depth in sorted({max(1, round(trace.depths * share)) for share in (0.25, 0.5, 0.75, 1.0)}):
         row, top = _row(trace, at, depth), say.named(text_at(trace, at, top_token(trace, at, depth)))

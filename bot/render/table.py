@@ -95,7 +95,7 @@ class DepthMap:
 
     def _rows(self) -> Text:
         """What the rows and columns are."""
-        lens, last = str(self.trace.meta.get("lens", "logit")), self.trace.depths
+        lens, last = self.trace.lens, self.trace.depths
         said = f"rows: depth {last} (output) down to 0 (embeddings), two a row; {lens} lens"
         some = (
             f" · tokens {self.first + 1}–{self.first + self.count} of {self.trace.length}"

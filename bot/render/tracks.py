@@ -91,7 +91,7 @@ def _tracks(trace: Trace, watched: Watched | None, t: int) -> list[_Track]:
 
 
 def _heading(trace: Trace, watched: Watched | None, t: int, scale: Scale, say: Words) -> Heading:
-    lens = say.lens(str(trace.meta.get("lens") or "logit"))
+    lens = say.lens(trace.lens)
     told = say("tracks_at", at=t + 1, count=trace.length, token=say.named(emitted_text(trace, t)))
     parts = [say("tracks_where", told=told, lens=lens), context(trace, t, say)]
     if watched is not None and not all(watched.whole):
@@ -164,7 +164,7 @@ def tracks_alt(trace: Trace, watched: Watched | None = None, *, t: int | None = 
     """
     say, at = words(locale), token_at(trace, t)
     tracks = _tracks(trace, watched, at)
-    lens = say.lens(str(trace.meta.get("lens") or "logit"))
+    lens = say.lens(trace.lens)
     parts = [say("alt_tracks", layers=trace.depths, lens=lens, at=at + 1, token=say.named(emitted_text(trace, at)))]
     for track in tracks:
         peak = int(track.probs.argmax())

@@ -95,7 +95,7 @@ def page_data(traces: Sequence[Trace]) -> dict[str, Any]:
         "tied": bool(first.meta.get("tied_embeddings", False)),
         "lenses": [_lens(trace, table) for trace in traces],
         "findings": _findings(findings, first, table),
-        "meta": _meta(first, [str(trace.meta.get("lens") or "logit") for trace in traces]),
+        "meta": _meta(first, [trace.lens for trace in traces]),
         "table": table.to_json(),
     }
 
@@ -111,7 +111,7 @@ def _lens(trace: Trace, table: Table) -> dict[str, Any]:
     """One reading of the answer. Arrays are (T, L+1) or (T, L+1, k), flattened."""
     watched = trace.findings.watched
     return {
-        "name": visible(str(trace.meta.get("lens") or "logit"), limit=60),
+        "name": visible(trace.lens, limit=60),
         "k": trace.k,
         "top": pack(table.places(trace.top_ids, trace.pieces)),
         "probs": pack(trace.top_probs),

@@ -167,7 +167,7 @@ def reading(trace: Trace) -> Reading | None:
         considered=len(read.considered(trace, at)),
         probs=trace.emitted_prob[at, 1:],
         entropies=trace.entropy[at, 1:],
-        lens=str(trace.meta.get("lens", "logit")),
+        lens=trace.lens,
     )
 
 

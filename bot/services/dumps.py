@@ -152,7 +152,7 @@ class DumpService:
         """The same answer through each other lens that there is, for the page to switch between."""
         found = []
         for lens in LENSES:
-            if lens == shown.meta.get("lens"):
+            if lens == shown.lens:
                 continue
             try:
                 _run, trace = await self._voices.read(run.id, lens=lens)

@@ -104,8 +104,7 @@ class VoiceService:
         seen = await self._pictured(run, trace)
         picture = await asyncio.to_thread(heatmap_png, seen, locale=language)
         sureness = sureness_line(trace, trace.findings.self_report, language)
-        alt, through = alt_text(seen, locale=language), str(seen.meta.get("lens", "logit"))
-        return InnerVoice(run, trace, lines, picture, alt, sureness, language, through)
+        return InnerVoice(run, trace, lines, picture, alt_text(seen, locale=language), sureness, language, seen.lens)
 
     async def _written_by_model(self, run: Run, trace: Trace, told: tuple[Line, ...], language: str) -> tuple[Line, ...]:
         """What the model wrote of this run lately, or writes now: a second look costs no second writing."""
@@ -222,7 +221,7 @@ class VoiceService:
 
     async def _through(self, run: Run, told: Trace, lens: LensName) -> Trace:
         """The run's trace through a lens: ``told`` if it is that, else a second pass of its own, which is not stored."""
-        if told.meta.get("lens", "logit") == lens:
+        if told.lens == lens:
             return told
         if (run.id, lens) not in self._views:
             await self.same_model(run)

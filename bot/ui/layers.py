@@ -153,7 +153,7 @@ def tracks_text(found: Tracks, locale: str = ENGLISH) -> str:
 
 
 def _lens(trace: Trace, locale: str) -> str:
-    return picture_words(locale).lens(str(trace.meta.get("lens") or "logit"))
+    return picture_words(locale).lens(trace.lens)
 
 
 def _head(locale: str) -> str:

@@ -53,15 +53,15 @@ def small_print(voice: InnerVoice) -> str:
     """How sure it was; what was read, and with what."""
     meta, say = voice.trace.meta, words(voice.locale)
     name = str(meta.get("name") or voice.run.model_id or say("print_model"))
-    lens, dtype = str(meta.get("lens", "logit")), str(meta.get("dtype", ""))
+    dtype = str(meta.get("dtype", ""))
     agree = meta.get("argmax_agreement")
     parts = [
         escape(clip(name, 200)),
-        picture_words(voice.locale).lens(lens).strip(),
+        picture_words(voice.locale).lens(voice.trace.lens).strip(),
         say("print_blocks", count=voice.trace.depths),
         dtype,
     ]
-    if voice.picture_lens != lens:
+    if voice.picture_lens != voice.trace.lens:
         parts.append(f"🖼 {picture_words(voice.locale).lens(voice.picture_lens)}")
     if dtype and dtype != "float32" and agree is not None:
         parts.append(say("print_agree", share=float(agree)))

@@ -13,10 +13,13 @@ def check_token(answer: Answer, t: int) -> None:
     Raises:
         NoSuchTokenError: it is not.
     """
-    if not 0 <= t < len(answer.answer_ids):
-        raise NoSuchTokenError(
-            Sentence("The answer has {count} tokens; there is no token {at}.", count=len(answer.answer_ids), at=t + 1)
-        )
+    check_place(len(answer.answer_ids), t)
+
+
+def check_place(count: int, t: int) -> None:
+    """The same for an answer of ``count`` tokens."""
+    if not 0 <= t < count:
+        raise NoSuchTokenError(Sentence("The answer has {count} tokens; there is no token {at}.", count=count, at=t + 1))
 
 
 def check_road(road: Road, vocabulary: int) -> None:

@@ -22,7 +22,7 @@ from bot.storage.runs import RunStore
 from models import readings as read
 from models.errors import NoSuchTokenError
 from models.findings import CausalCheck
-from models.sentences import Sentence
+from models.roads import check_place
 from models.trace import Trace
 from models.types import Job, Road, Turn
 
@@ -139,8 +139,7 @@ class BeyondService:
         at = _token(trace, t)
         check = trace.findings.causal
         if check is None or check.t != at:
-            await self._voices.same_model(run)
-            check = await self._model.why(await self._runs.load_answer(run_id), at)
+            check = await self._model.why(await self._voices.answer_of(run), at)
             trace = await self._voices.add(run_id, causal=check)
         teller = Teller(trace, at, locale or run.locale)
         said = causes(teller, more=True)
@@ -173,8 +172,7 @@ class BeyondService:
         choice = next((c for c in crossing.choices if c.id == token), None)
         if choice is None:
             raise NoSuchTokenError("I did not consider that token there. Choose one of those that are offered.")
-        await self._voices.same_model(crossing.run)
-        answer = await self._runs.load_answer(run_id)
+        answer = await self._voices.answer_of(crossing.run)
         job = Job(crossing.run.question, style=answer.style, sampling=answer.sampling, road=Road(answer, crossing.t, token))
         # In a conversation this answer stands in the place of the one that it left.
         request = _of(crossing.run, request)
@@ -220,6 +218,5 @@ def _token(trace: Trace, t: int | None) -> int:
     at = read.pivotal(trace) if t is None else t
     if at is None:
         raise NoInnerVoiceError("No word of that answer was decided: there is nothing to look into.")
-    if not 0 <= at < trace.length:
-        raise NoSuchTokenError(Sentence("The answer has {count} tokens; there is no token {at}.", count=trace.length, at=at + 1))
+    check_place(trace.length, at)
     return at

@@ -17,11 +17,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from bot.errors import DumpChoiceError, DumpTooLargeError, ForwardPassError, NoInnerVoiceError
+from bot.errors import DumpChoiceError, DumpTooLargeError, ForwardPassError
 from bot.render.export import Format, write
 from bot.render.export.size import Size, least_bytes, size_text
 from bot.services.voice import VoiceService
-from bot.storage.records import ANSWERED, Run, utc_now
+from bot.storage.records import Run, utc_now
 from bot.storage.runs import RunStore
 from models.dump import Chosen, LayerDump, What, choose_depths, choose_positions, lens_dump
 from models.sentences import Sentence, either
@@ -144,18 +144,18 @@ class DumpService:
     async def _lens(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
         _run, told = await self._voices.read(run.id)
         choose_positions("lens", wish.positions, len(told.prompt_ids), told.length)  # said before any more is computed
-        shown = told if wish.lens is None else (await self._voices.read(run.id, lens=wish.lens))[1]
-        others = await self._others(run, shown, wish) if wish.form == "html" else []
+        shown = told if wish.lens is None else await self._voices.through(run, told, wish.lens)
+        others = await self._others(run, told, shown, wish) if wish.form == "html" else []
         return lens_dump(shown, positions=wish.positions, depths=wish.depths), others
 
-    async def _others(self, run: Run, shown: Trace, wish: Wish) -> list[Trace]:
+    async def _others(self, run: Run, told: Trace, shown: Trace, wish: Wish) -> list[Trace]:
         """The same answer through each other lens that there is, for the page to switch between."""
         found = []
         for lens in LENSES:
             if lens == shown.lens:
                 continue
             try:
-                _run, trace = await self._voices.read(run.id, lens=lens)
+                trace = await self._voices.through(run, told, lens)
             except ForwardPassError as error:
                 log.debug("run %s: the page goes without the %s lens (%s)", run.id, lens, type(error).__name__)
                 continue
@@ -164,12 +164,7 @@ class DumpService:
         return found
 
     async def _states(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
-        if run.state not in ANSWERED:
-            raise NoInnerVoiceError("That question was never answered.", request_id=run.id)
-        await self._voices.same_model(run)
-        answer = await self._runs.load_answer(run.id)
-        if not answer.answer_ids:
-            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
+        answer = await self._voices.answer_of(run)
         self._estimate(await self._model.ready(), answer, wish)
         dump = await self._model.dump(answer, wish.what, positions=wish.positions, depths=wish.depths)
         return dump, []

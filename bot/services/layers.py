@@ -17,8 +17,8 @@ from bot.services.voice import VoiceService
 from bot.storage.records import Run
 from bot.storage.runs import RunStore
 from models import readings as read
-from models.errors import NoSuchTokenError
 from models.findings import Watched
+from models.roads import check_place
 from models.sentences import Sentence
 from models.trace import Trace
 from models.types import LensName
@@ -139,8 +139,7 @@ class LayersService:
         """Follow words at a token, the pivotal one without ``t``. Raises what `token` raises."""
         run, trace = await self._voices.read(run_id)
         at = token_at(trace, t)
-        await self._voices.same_model(run)
-        found = await self._model.findings(await self._runs.load_answer(run_id), trace, watch=words)
+        found = await self._model.findings(await self._voices.answer_of(run), trace, watch=words)
         if found.watched is None:
             why = found.notes.get("watched", Sentence("it gives no reason."))
             raise NoInnerVoiceError(Sentence("I cannot follow words in this model: {why}", why=Sentence(why)))
@@ -150,7 +149,7 @@ class LayersService:
     async def _read(self, run_id: str, lens: LensName | None) -> tuple[Run, Trace, Trace]:
         """A run, the trace that its voice was told from, and the one through the lens that was asked for."""
         run, told = await self._voices.read(run_id)
-        return run, told, told if lens is None else (await self._voices.read(run_id, lens=lens))[1]
+        return run, told, told if lens is None else await self._voices.through(run, told, lens)
 
     async def alive(self, run_id: str) -> None:
         """See that a run is still stored. Raises RunExpiredError."""
@@ -194,8 +193,7 @@ def token_at(trace: Trace, t: int | None) -> int:
         NoSuchTokenError: there is none such.
     """
     at = (read.pivotal(trace) or 0) if t is None else t
-    if not 0 <= at < trace.length:
-        raise NoSuchTokenError(Sentence("The answer has {count} tokens; there is no token {at}.", count=trace.length, at=at + 1))
+    check_place(trace.length, at)
     return at
 
 

@@ -18,7 +18,7 @@ from bot.services.monologue import Line, phrases_of, tell, verify
 from bot.services.monologue.memory import PhraseMemory
 from bot.services.monologue.written import write
 from bot.services.sureness import sureness_line
-from bot.storage.records import Run
+from bot.storage.records import ANSWERED, Run
 from bot.storage.runs import RunStore
 from models.findings import SelfReport
 from models.sentences import Sentence
@@ -130,7 +130,7 @@ class VoiceService:
         """
         run = await self._runs.get(run_id)
         trace = await self._trace(run)
-        return run, trace if lens is None else await self._through(run, trace, lens)
+        return run, trace if lens is None else await self.through(run, trace, lens)
 
     async def glance(self, answer: Answer) -> Trace:
         """The second pass of an answer that is not stored, without further evidence. Raises ModelError."""
@@ -157,8 +157,7 @@ class VoiceService:
         run = await self._runs.get(run_id)
         report = (await self._trace(run)).findings.self_report or SelfReport(None, None)
         if report.agreement is None:
-            await self.same_model(run)
-            answer = await self._runs.load_answer(run_id)
+            answer = await self.answer_of(run)
             history = await self._runs.conversation(run.parent_run_id, self._history_turns) if run.parent_run_id else ()
             job = Job(run.question.strip(), history, answer.style, answer.sampling)
             try:
@@ -191,6 +190,21 @@ class VoiceService:
                 Sentence("That was {then}, and I am {now} by now.", then=run.model_id, now=info.name), request_id=run.id
             )
 
+    async def answer_of(self, run: Run) -> Answer:
+        """The stored answer of a run, for the model to look into again.
+
+        Raises:
+            NoInnerVoiceError: there is none, or nothing was said.
+            RunExpiredError, RunOfAnotherModelError, ModelError.
+        """
+        if run.state not in ANSWERED:
+            raise NoInnerVoiceError("That question was never answered.", request_id=run.id)
+        await self.same_model(run)
+        answer = await self._runs.load_answer(run.id)
+        if not answer.answer_ids:
+            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
+        return answer
+
     async def prepare(self, run_id: str) -> None:
         """Run the second pass and keep it; `of` then only tells and draws. Raises what `of` raises."""
         await self._trace(await self._runs.get(run_id))
@@ -219,13 +233,15 @@ class VoiceService:
             task.add_done_callback(lambda done: self._finished(run.id, done))
         return await asyncio.shield(task)
 
-    async def _through(self, run: Run, told: Trace, lens: LensName) -> Trace:
-        """The run's trace through a lens: ``told`` if it is that, else a second pass of its own, which is not stored."""
+    async def through(self, run: Run, told: Trace, lens: LensName) -> Trace:
+        """The run's trace through a lens: ``told`` if it is that, else a second pass of its own, which is not stored.
+
+        Raises what `read` raises.
+        """
         if told.lens == lens:
             return told
         if (run.id, lens) not in self._views:
-            await self.same_model(run)
-            answer = await self._runs.load_answer(run.id)
+            answer = await self.answer_of(run)
             self._views[run.id, lens] = await self._model.trace(answer, k=self._top_k, lens=lens)
             while len(self._views) > _VIEWS:
                 self._views.popitem(last=False)
@@ -236,7 +252,7 @@ class VoiceService:
         """What the picture shows: the told trace, or where the Jacobian lens is the configured one, what that reads."""
         if self._lens != "jacobian":
             return trace
-        return await self._extra(run, self._through(run, trace, self._lens)) or trace
+        return await self._extra(run, self.through(run, trace, self._lens)) or trace
 
     async def _with_evidence(self, run: Run, answer: Answer, trace: Trace) -> Trace:
         """More looks beside the lens. Each is an extra: without it the rest is told alone."""
@@ -261,12 +277,7 @@ class VoiceService:
             task.exception()  # seen, also when whoever pressed the button has left
 
     async def _second_pass(self, run: Run) -> Trace:
-        if run.state not in ("answered", "told"):
-            raise NoInnerVoiceError("That question was never answered.", request_id=run.id)
-        await self.same_model(run)
-        answer = await self._runs.load_answer(run.id)
-        if not answer.answer_ids:
-            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
+        answer = await self.answer_of(run)
         trace = await self._model.trace(answer, k=self._top_k)
         trace = await self._with_evidence(run, answer, trace)
         await self._runs.save_trace(run.id, trace)

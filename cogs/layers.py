@@ -12,12 +12,15 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import ForwardPassError
+from bot.render.shades import Colour
 from bot.services.layers import words_of
 from bot.services.places import depth_choices, depths_of
 from bot.ui import layers as show
 from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, find_message, lead, locale_of, turn
 from bot.ui.text import clip
 from bot.ui.tokens import tokens_of
+from models.dump import What
+from models.types import LensName
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -25,10 +28,7 @@ if TYPE_CHECKING:
 
 SHARE_HELP = "Show it to everybody here; otherwise you alone see it."
 WHICH_HELP = "Which token of my answer, counted from 1; the pivotal one when empty."
-Colour = Literal["probability", "entropy", "kl", "rank"]
-What = Literal["lens", "hidden", "attention"]
 Format = Literal["html", "json", "csv", "npz", "safetensors", "json.gz", "csv.gz"]
-Lens = Literal["logit", "tuned", "jacobian"]
 Place = app_commands.Range[int, 1, 4096]
 
 
@@ -64,7 +64,7 @@ class Layers(commands.Cog):
         answer: str | None = None,
         token: Place | None = None,
         colour: Colour | None = None,
-        lens: Lens | None = None,
+        lens: LensName | None = None,
         share: bool = False,
     ) -> None:
         """The table of one token."""
@@ -122,7 +122,7 @@ class Layers(commands.Cog):
         answer: str | None = None,
         positions: app_commands.Range[str, 1, 100] | None = None,
         depths: app_commands.Range[str, 1, 100] | None = None,
-        lens: Lens | None = None,
+        lens: LensName | None = None,
         share: bool = False,
     ) -> None:
         """A file."""
@@ -216,7 +216,7 @@ class Layers(commands.Cog):
 
         async def work() -> Cards:
             # Pages of the picture that stands in the thread, which the Jacobian lens draws where it is the configured one.
-            lens: Lens | None = "jacobian" if self._app.config.lens.kind == "jacobian" else None
+            lens: LensName | None = "jacobian" if self._app.config.lens.kind == "jacobian" else None
             return [
                 show.map_card(await self._app.layers.page(run_id, page=page, colour=colour, lens=lens, locale=locale), locale)
             ]
@@ -237,7 +237,7 @@ class Layers(commands.Cog):
         *,
         positions: str | None = None,
         depths: str | None = None,
-        lens: Lens | None = None,
+        lens: LensName | None = None,
     ) -> Cards:
         at = await self._app.layers.places(run_id, positions)
         locale, chosen = locale_of(interaction), depths_of(depths)

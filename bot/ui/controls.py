@@ -13,18 +13,19 @@ from typing import Any, Self
 
 import discord
 
+from bot.render.export import Format
+from bot.render.shades import COLOURS
 from bot.ui.text import clip
-from bot.ui.views import RUN_ID, InnerVoiceButton, RunButton
+from bot.ui.views import RUN_ID, InnerVoiceButton, OfRun, RunButton, chosen, row_of
 from bot.ui.wording import ENGLISH, words
+from models.dump import WHATS
 
 MOST_OPTIONS = 25
 """Of one select. https://docs.discord.com/developers/components/reference"""
 PER_PAGE = 23
 """Tokens of one select when it has pages: two options lead to its neighbours."""
 THUMBS = {"up": ("👍", 1), "down": ("👎", -1)}
-COLOURS = ("probability", "entropy", "kl", "rank")
-FORMATS = ("html", "json", "csv", "npz", "safetensors")
-WHATS = ("lens", "hidden", "attention")
+FORMATS: tuple[Format, ...] = ("html", "json", "csv", "npz", "safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Token:
     note: str = ""
 
 
-class VoteButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:(?P<way>up|down):(?P<run>{RUN_ID})"):
+class VoteButton(OfRun, discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:(?P<way>up|down):(?P<run>{RUN_ID})"):
     """👍 or 👎 with its count; none is shown as none."""
 
     def __init__(self, way: str, run_id: str, count: int = 0) -> None:
@@ -45,17 +46,11 @@ class VoteButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:
         self.way = way
         self.run_id = run_id
 
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
-    ) -> Self:
-        return cls(match["way"], match["run"])
-
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         interaction.client.dispatch("vote_press", interaction, self.run_id, THUMBS[self.way][1])
 
 
-class TokenSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:look:(?P<run>{RUN_ID})"):
+class TokenSelect(OfRun, discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:look:(?P<run>{RUN_ID})"):
     """The answer's tokens; each value is the token's place from 0, or ``page:<n>``."""
 
     def __init__(self, run_id: str, tokens: Sequence[Token] = (), *, page: int = 0, locale: str = ENGLISH) -> None:
@@ -66,20 +61,14 @@ class TokenSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp
         super().__init__(select)
         self.run_id = run_id
 
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
-    ) -> Self:
-        return cls(match["run"])
-
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        value = _chosen(interaction)
+        value = chosen(interaction)
         page, _, number = value.rpartition(":")
         if number.isdecimal() and page in ("", "page"):
             interaction.client.dispatch("page_choice" if page else "token_choice", interaction, self.run_id, int(number))
 
 
-class FileSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:file:(?P<run>{RUN_ID})"):
+class FileSelect(OfRun, discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:file:(?P<run>{RUN_ID})"):
     """What to dump and how; each value is ``<what>:<format>``."""
 
     def __init__(self, run_id: str, locale: str = ENGLISH) -> None:
@@ -95,14 +84,8 @@ class FileSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:
         super().__init__(discord.ui.Select(custom_id=f"fp:v1:file:{run_id}", placeholder=say("choose_format"), options=options))
         self.run_id = run_id
 
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
-    ) -> Self:
-        return cls(match["run"])
-
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        what, _, kind = _chosen(interaction).partition(":")
+        what, _, kind = chosen(interaction).partition(":")
         if what in WHATS and kind in FORMATS:
             interaction.client.dispatch("file_choice", interaction, self.run_id, what, kind)
 
@@ -158,7 +141,7 @@ class ColourSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"f
         return cls(match["run"], int(match["page"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        colour = _chosen(interaction)
+        colour = chosen(interaction)
         if colour in COLOURS:
             interaction.client.dispatch("map_press", interaction, self.run_id, self.page, colour, own=True)
 
@@ -199,23 +182,23 @@ def voice_rows(
         label = words(locale)("button_pages")
         last.append(MapButton("map", run_id, map_page, label=label, emoji="🗺️"))
     rows.append(last)
-    return [_row(items) for items in rows]
+    return [row_of(items) for items in rows]
 
 
 def map_rows(run_id: str, page: int, pages: int, colour: str, locale: str = ENGLISH) -> list[discord.ui.ActionRow[Any]]:
     """Under a heat map of one's own: its colours, and its neighbours if there are any."""
-    rows = [_row([ColourSelect(run_id, page, colour, locale)])]
+    rows = [row_of([ColourSelect(run_id, page, colour, locale)])]
     if pages > 1:
         first, last = page == 0, page + 1 >= pages  # a dead button needs a custom id of its own, too
         back = MapButton("turn", run_id, 9_998 if first else page - 1, colour, emoji="◀️", dead=first)
         on = MapButton("turn", run_id, 9_999 if last else page + 1, colour, emoji="▶️", dead=last)
-        rows.append(_row([back, on]))
+        rows.append(row_of([back, on]))
     return rows
 
 
 def token_row(run_id: str, tokens: Sequence[Token], page: int, locale: str = ENGLISH) -> discord.ui.ActionRow[Any]:
     """The select of tokens alone."""
-    return _row([TokenSelect(run_id, tokens, page=page, locale=locale)])
+    return row_of([TokenSelect(run_id, tokens, page=page, locale=locale)])
 
 
 def page_of(t: int, count: int) -> int:
@@ -245,15 +228,3 @@ def _token_options(tokens: Sequence[Token], page: int, locale: str) -> list[disc
     if page + 1 < pages:
         options.append(discord.SelectOption(label=say("later_tokens"), value=f"page:{page + 1}", emoji="⬇️"))
     return options
-
-
-def _row(items: Sequence[discord.ui.Item[Any]]) -> discord.ui.ActionRow[Any]:
-    row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
-    for item in items:
-        row.add_item(item)
-    return row
-
-
-def _chosen(interaction: discord.Interaction[Any]) -> str:
-    data: Any = interaction.data
-    return str(data["values"][0])

@@ -6,6 +6,7 @@ A press becomes an event of the client (``on_voice_press``), which a cog listens
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Self
 
 import discord
@@ -15,7 +16,18 @@ from bot.ui.wording import ENGLISH, words
 RUN_ID = r"[A-Za-z0-9_-]{16}"
 
 
-class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:voice:(?P<run>{RUN_ID})"):
+class OfRun:
+    """A control that is made again from its custom id: the template's groups are the first arguments, in their order."""
+
+    @classmethod
+    async def from_custom_id(
+        cls, _interaction: discord.Interaction[Any], _item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        """Called by discord.py when it is pressed."""
+        return cls(*match.groups())
+
+
+class InnerVoiceButton(OfRun, discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:voice:(?P<run>{RUN_ID})"):
     """*💭 Inner voice* under an answer."""
 
     def __init__(self, run_id: str, locale: str = ENGLISH, label: str | None = None) -> None:
@@ -26,12 +38,6 @@ class InnerVoiceButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=
         super().__init__(button)
         self.run_id = run_id
 
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
-    ) -> Self:
-        return cls(match["run"])
-
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         interaction.client.dispatch("voice_press", interaction, self.run_id)
 
@@ -40,7 +46,7 @@ ACTIONS = {"layers": "🔎", "why": "🔬", "road": "🔀", "again": "🤔", "du
 
 
 class RunButton(
-    discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:(?P<action>{'|'.join(ACTIONS)}):(?P<run>{RUN_ID})"
+    OfRun, discord.ui.DynamicItem[discord.ui.Button[Any]], template=rf"fp:v1:(?P<action>{'|'.join(ACTIONS)}):(?P<run>{RUN_ID})"
 ):
     """What can be done with an answer from its inner voice; one of `ACTIONS`."""
 
@@ -51,17 +57,11 @@ class RunButton(
         self.action = action
         self.run_id = run_id
 
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
-    ) -> Self:
-        return cls(match["action"], match["run"])
-
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         interaction.client.dispatch("run_press", interaction, self.action, self.run_id)
 
 
-class RoadSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:take:(?P<run>{RUN_ID})"):
+class RoadSelect(OfRun, discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:v1:take:(?P<run>{RUN_ID})"):
     """The considered tokens at a crossing; each value is ``<t>:<token id>``."""
 
     def __init__(self, run_id: str, options: list[discord.SelectOption] | None = None, locale: str = ENGLISH) -> None:
@@ -71,22 +71,28 @@ class RoadSelect(discord.ui.DynamicItem[discord.ui.Select[Any]], template=rf"fp:
         super().__init__(select)
         self.run_id = run_id
 
-    @classmethod
-    async def from_custom_id(
-        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /
-    ) -> Self:
-        return cls(match["run"])
-
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        data: Any = interaction.data
-        t, _, token = str(data["values"][0]).partition(":")
+        t, _, token = chosen(interaction).partition(":")
         if t.isdecimal() and token.isdecimal():
             interaction.client.dispatch("road_choice", interaction, self.run_id, int(t), int(token))
 
 
 def run_row(run_id: str, *actions: str, locale: str = ENGLISH) -> discord.ui.ActionRow[Any]:
     """A row of buttons for an answer. ``voice`` is the inner-voice button."""
+    return row_of(
+        [InnerVoiceButton(run_id, locale) if action == "voice" else RunButton(action, run_id, locale) for action in actions]
+    )
+
+
+def row_of(items: Iterable[discord.ui.Item[Any]]) -> discord.ui.ActionRow[Any]:
+    """The items beside each other."""
     row: discord.ui.ActionRow[Any] = discord.ui.ActionRow()
-    for action in actions:
-        row.add_item(InnerVoiceButton(run_id, locale) if action == "voice" else RunButton(action, run_id, locale))
+    for item in items:
+        row.add_item(item)
     return row
+
+
+def chosen(interaction: discord.Interaction[Any]) -> str:
+    """The value that was chosen from a select."""
+    data: Any = interaction.data
+    return str(data["values"][0])

@@ -17,7 +17,7 @@ import discord
 from bot.errors import ForwardPassError
 from bot.ui.beyond import Card
 from bot.ui.failures import failure
-from bot.ui.pressing import Press
+from bot.ui.pressing import Press, collapse, locale_of, taken
 from bot.ui.surfaces import TOKEN_LIFETIME
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.wording import words
@@ -34,7 +34,7 @@ class CardReply:
         app = interaction.client.app
         self._interaction = interaction
         self._private = private
-        self._locale = app.config.discord.locale_for(interaction.locale)
+        self._locale = locale_of(interaction)
         self._say = words(self._locale)
         self._interval = app.config.discord.edit_interval_seconds
         self._message_id: int | None = None
@@ -166,12 +166,7 @@ class CardReply:
 async def wait_for(interaction: Press, work: Work, *, private: bool) -> None:
     """Defer at once, then work in the background; every path ends in something that the presser sees."""
     reply = CardReply(interaction, private=private)
-    try:
-        if isinstance(interaction.channel, discord.Thread) and interaction.channel.archived:
-            await interaction.channel.edit(archived=False)  # an archived thread takes nothing, not even what one person sees
-        await reply.defer()
-    except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
-        log.info("a press was not answered: %s", described(error))
+    if not await taken(interaction, reply.defer, opens=True):  # an archived thread takes nothing, not even what one person sees
         return
     interaction.client.app.tasks.spawn(_lead(interaction, reply, work), f"wait {interaction.id}")
 
@@ -187,9 +182,7 @@ async def _lead(interaction: Press, reply: CardReply, work: Work) -> None:
         await reply.fail(error)
     finally:
         reply.close()
-    if isinstance(interaction.channel, discord.Thread) and app.config.threads.auto_archive:
-        with contextlib.suppress(*TROUBLE):
-            await interaction.channel.edit(archived=True)
+    await collapse(interaction)
 
 
 async def _attach(app: Any, run_id: str, message_id: int) -> None:

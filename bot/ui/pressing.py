@@ -83,24 +83,35 @@ async def find_message(interaction: Press, message_id: int | None, *, own: bool 
         return latest
 
 
-async def lead(interaction: Press, work: Work, *, private: bool) -> None:
-    """Defer at once, then work in the background."""
+async def taken(interaction: Press, defer: Callable[[], Awaitable[object]], *, opens: bool = False) -> bool:
+    """Defer, in an archived thread after opening it if it ``opens``; whether Discord took it."""
     try:
-        if isinstance(interaction.channel, discord.Thread) and interaction.channel.archived and not private:
+        if opens and isinstance(interaction.channel, discord.Thread) and interaction.channel.archived:
             await interaction.channel.edit(archived=False)
-        await interaction.response.defer(ephemeral=private, thinking=True)
+        await defer()
     except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
         log.info("a press was not answered: %s", described(error))
+        return False
+    return True
+
+
+async def collapse(interaction: Press) -> None:
+    """Archive the thread again that something was written into, where the config wants that."""
+    if isinstance(interaction.channel, discord.Thread) and interaction.client.app.config.threads.auto_archive:
+        with contextlib.suppress(*TROUBLE):
+            await interaction.channel.edit(archived=True)
+
+
+async def lead(interaction: Press, work: Work, *, private: bool) -> None:
+    """Defer at once, then work in the background."""
+    if not await taken(interaction, lambda: interaction.response.defer(ephemeral=private, thinking=True), opens=not private):
         return
     interaction.client.app.tasks.spawn(_show(interaction, work, private), f"press {interaction.id}")
 
 
 async def turn(interaction: Press, work: Work) -> None:
     """The same in place: the message that was pressed, which only its presser sees, becomes what comes."""
-    try:
-        await interaction.response.defer()
-    except TROUBLE as error:
-        log.info("a press was not answered: %s", described(error))
+    if not await taken(interaction, interaction.response.defer):
         return
     interaction.client.app.tasks.spawn(_replace(interaction, work), f"turn {interaction.id}")
 
@@ -121,9 +132,8 @@ async def _show(interaction: Press, work: Work, private: bool) -> None:
                 await _send(interaction, card, private=private)
 
     await _guarded(interaction, attempt)
-    if opened and isinstance(interaction.channel, discord.Thread) and interaction.client.app.config.threads.auto_archive:
-        with contextlib.suppress(*TROUBLE):
-            await interaction.channel.edit(archived=True)
+    if opened:
+        await collapse(interaction)
 
 
 async def _send(interaction: Press, card: Shown, *, private: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from models.adapters import Parts, device_of
 from models.course import Course
 from models.errors import OutOfMemoryError
-from models.kv import GrowingCache
+from models.kv import GrowingCache, SharedCache
 from models.lean import LeanStep
 from models.memory import memory_errors
 from models.residuals import tapped
@@ -303,3 +303,10 @@ def last_row_only(model: Any, rows: int = 1) -> dict[str, int]:
 def input_device(model: Any) -> torch.device:
     """Where the token ids go: to the embeddings."""
     return device_of(model.get_input_embeddings()) or torch.device("cpu")
+
+
+def shared_prefix(model: Any, ids: Sequence[int]) -> SharedCache:
+    """Keys and values of ``ids`` (S,), read once, for any number of rows to go on from; with gradients where they are enabled."""
+    cache = GrowingCache()
+    model.base_model(input_ids=torch.tensor([list(ids)], device=input_device(model)), past_key_values=cache, use_cache=True)
+    return SharedCache(cache)

@@ -21,9 +21,8 @@ from typing import Any
 import torch
 
 from models.adapters import Parts
-from models.decoding import input_device, last_row_only
+from models.decoding import input_device, last_row_only, shared_prefix
 from models.errors import LensTrainingError
-from models.kv import GrowingCache, SharedCache
 from models.lenses.checkpoints import damaged, kept_as, read_checkpoint, write_checkpoint
 from models.lenses.states import Text
 from models.memory import memory_errors
@@ -143,7 +142,8 @@ def _states(model: Any, parts: Parts, ids: Sequence[int], first: int) -> tuple[l
 
     Nothing before ``first`` is carried back to, so that it is read once without a graph, where the model's cache allows that.
     """
-    cache = _prefix(model, ids[:first]) if parts.batches and first > 0 else None
+    with torch.no_grad():
+        cache = shared_prefix(model, ids[:first]) if parts.batches and first > 0 else None
     begin = first if cache is None else 0
     states: dict[int, torch.Tensor] = {}
 
@@ -156,13 +156,6 @@ def _states(model: Any, parts: Parts, ids: Sequence[int], first: int) -> tuple[l
     with _frozen(model), eager(model), _last_output(model, parts, states), tapped(model, parts, take):
         model(input_ids=tokens, **held, **last_row_only(model))
     return [states[depth] for depth in range(len(parts.blocks))], states[len(parts.blocks)], begin
-
-
-@torch.no_grad()
-def _prefix(model: Any, ids: Sequence[int]) -> SharedCache:
-    cache = GrowingCache()
-    model.base_model(input_ids=torch.tensor([list(ids)], device=input_device(model)), past_key_values=cache, use_cache=True)
-    return SharedCache(cache)
 
 
 @contextmanager

@@ -21,10 +21,10 @@ import torch
 
 from models import tokens
 from models.adapters import Parts
-from models.decoding import input_device, last_row_only
+from models.decoding import input_device, last_row_only, shared_prefix
 from models.errors import OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Part, Removals
-from models.kv import GrowingCache, SharedCache
+from models.kv import SharedCache
 from models.memory import free_bytes, memory_errors
 from models.residuals import hooked
 from models.roads import check_token
@@ -151,7 +151,7 @@ def removed_logits(
         gone: gets what was taken out of each row, (D,).
     """
     with torch.inference_mode(), memory_errors():
-        before = _prefix(model, ids[:-1]) if cached and _shares(parts, ids) else None
+        before = shared_prefix(model, ids[:-1]) if cached and _shares(parts, ids) else None
     last = ids if before is None else ids[-1:]
     for nudged, group in itertools.groupby(variants, lambda variant: variant is not None and variant.nudged):
         keys = before.nudged() if before is not None and nudged else before
@@ -177,13 +177,6 @@ def _in_chunks(run: _Run, variants: Sequence[Variant | None], memory_limit: int 
             continue
         yield logits
         start += size
-
-
-def _prefix(model: Any, ids: Sequence[int]) -> SharedCache:
-    """Keys and values of everything before the last position."""
-    cache = GrowingCache()
-    model.base_model(input_ids=torch.tensor([list(ids)], device=input_device(model)), past_key_values=cache, use_cache=True)
-    return SharedCache(cache)
 
 
 class _Run:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from bot.cli.compare import compare
-
-if TYPE_CHECKING:
-    from bot.config import Config
+from bot.cli.options import ConfigOption, SeedOption, StyleOption, TemperatureOption, TokensOption, read_config, sampled
 
 cli = typer.Typer(
     name="forwardpass",
@@ -25,20 +23,6 @@ lens_cli = typer.Typer(help="A lens that is trained for the model, instead of th
 cli.add_typer(lens_cli, name="lens")
 cli.command("compare")(compare)
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The config file; ./config.yaml when there is one.", show_default=False)
-]
-StyleOption = Annotated[
-    Literal["chat", "story"] | None, typer.Option("--style", help="How the question becomes a prompt.", show_default=False)
-]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Same seed, same answer.", show_default=False)]
-TemperatureOption = Annotated[
-    float | None, typer.Option("--temperature", min=0.0, max=2.0, help="0 is greedy.", show_default=False)
-]
-TokensOption = Annotated[
-    int | None, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer, in tokens.", show_default=False)
-]
-
 
 @cli.command()
 def run(
@@ -48,7 +32,7 @@ def run(
     """Run the bot in Discord. The token comes from FORWARDPASS_TOKEN or from the file that the config names."""
     from bot.cli.service import run_bot
 
-    run_bot(_config(config), sync=sync)
+    run_bot(read_config(config), sync=sync)
 
 
 @cli.command()
@@ -60,7 +44,7 @@ def demo(
     """Run the real bot in a local Discord in your browser: no token, no network."""
     from bot.cli.local_discord import run_demo
 
-    run_demo(_config(config), browser=browser, port=port)
+    run_demo(read_config(config), browser=browser, port=port)
 
 
 @cli.command()
@@ -84,7 +68,7 @@ def ask(
     """Ask one question in the terminal: the answer, its inner voice, a small map of the depths."""
     from bot.cli.terminal import ask_once
 
-    settings = _sampled(_config(config), temperature, seed, max_new_tokens)
+    settings = sampled(read_config(config), temperature, seed, max_new_tokens)
     if lens is not None:
         settings = settings.model_copy(update={"lens": settings.lens.model_copy(update={"kind": lens})})
     words = [word.strip() for word in (watch or "").split(",") if word.strip()]
@@ -102,7 +86,7 @@ def chat(
     """Talk in the terminal; each answer comes with its inner voice. An empty line or Ctrl-D ends it."""
     from bot.cli.terminal import chat_loop
 
-    chat_loop(_sampled(_config(config), temperature, seed, max_new_tokens), style=style)
+    chat_loop(sampled(read_config(config), temperature, seed, max_new_tokens), style=style)
 
 
 @cli.command("dump")
@@ -146,7 +130,7 @@ def dump_layers(
     """Write what every depth held while it answered: JSON, CSV, NPZ, safetensors or a page. --load shows such a file."""
     from bot.cli.dump import Given, dump
 
-    settings = _sampled(_config(config), temperature, seed, max_new_tokens)
+    settings = sampled(read_config(config), temperature, seed, max_new_tokens)
     dump(settings, Given(question, run_id, load, output, force, what, form, positions, depths, lens, style))
 
 
@@ -186,7 +170,7 @@ def measure(
     from bot.cli.bench import Wishes, run_bench
 
     wishes = Wishes(model, shape, layers, dtype, device, only, askers, repeats, answer_tokens, quick)
-    run_bench(_config(config), wishes, as_json=as_json, plot=plot)
+    run_bench(read_config(config), wishes, as_json=as_json, plot=plot)
 
 
 @cli.command("eval")
@@ -213,7 +197,7 @@ def evaluate_bank(
     from bot.cli.evaluate import Wishes, run_eval
 
     wishes = Wishes(model, lang, kind, limit, samples, max_new_tokens, output)
-    run_eval(_config(config), wishes, as_json=as_json, plot=plot)
+    run_eval(read_config(config), wishes, as_json=as_json, plot=plot)
 
 
 @cli.command("check-config")
@@ -221,7 +205,7 @@ def check_config(config: ConfigOption = None) -> None:
     """Read the config and say what is wrong with it, or what it comes to."""
     from bot.cli.service import show_config
 
-    show_config(_config(config))
+    show_config(read_config(config))
 
 
 @cli.command()
@@ -242,7 +226,7 @@ def model_pull(
     """Download the default model once (about 93 MB) and convert it, so that later starts take a second or two."""
     from bot.cli.weights import pull
 
-    pull(_config(config), force=force)
+    pull(read_config(config), force=force)
 
 
 @model_cli.command("path")
@@ -250,7 +234,7 @@ def model_path(config: ConfigOption = None) -> None:
     """Print where the default model lies."""
     from bot.cli.weights import folder
 
-    typer.echo(folder(_config(config)))
+    typer.echo(folder(read_config(config)))
 
 
 @model_cli.command("info")
@@ -266,7 +250,7 @@ def model_info(
     """Say what a model needs and can do here, from its config alone: no weights are downloaded or loaded."""
     from bot.cli.weights import info
 
-    info(_config(config), model_id, revision=revision, as_json=as_json)
+    info(read_config(config), model_id, revision=revision, as_json=as_json)
 
 
 @lens_cli.command("train")
@@ -292,7 +276,7 @@ def lens_train(
     """Train a lens of the configured model, and say how near to its output it is at each depth."""
     from bot.cli.lens import Wishes, train
 
-    train(_config(config), Wishes(kind, text, tokens, steps, seed, output, resume))
+    train(read_config(config), Wishes(kind, text, tokens, steps, seed, output, resume))
 
 
 @lens_cli.command("eval")
@@ -317,7 +301,7 @@ def lens_eval(
     """Measure a lens on text that it was not fitted on: how far each depth is from the output, beside the logit lens."""
     from bot.cli.lens import Measure, evaluate
 
-    evaluate(_config(config), Measure(file, kind, text, tokens, seed), as_json=as_json, plot=plot)
+    evaluate(read_config(config), Measure(file, kind, text, tokens, seed), as_json=as_json, plot=plot)
 
 
 @lens_cli.command("info")
@@ -329,16 +313,3 @@ def lens_info(
     from bot.cli.lens import info
 
     info(file, as_json=as_json)
-
-
-def _config(path: Path | None) -> Config:
-    from bot.config import check_layout, load_config
-
-    check_layout()
-    return load_config(path)
-
-
-def _sampled(config: Config, temperature: float | None, seed: int | None, max_new_tokens: int | None) -> Config:
-    given = {"temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
-    changes = {key: value for key, value in given.items() if value is not None}
-    return config.model_copy(update={"sampling": config.sampling.model_copy(update=changes)}) if changes else config

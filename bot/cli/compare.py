@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bot.cli.options import ConfigOption, TokensOption, read_config, sampled
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -28,25 +30,17 @@ NAMES = {
 def compare(
     a: Annotated[str, typer.Argument(help="For example: How many eyes does my foot have?")],
     b: Annotated[str, typer.Argument(help="For example: How many eyes does a giraffe have?")],
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="The config file.", show_default=False)] = None,
+    config: ConfigOption = None,
     controls: Annotated[
         str | None,
         typer.Option("--controls", help="Three to six plain questions: one;two;three. The bank's otherwise.", show_default=False),
     ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer, in tokens.", show_default=False)
-    ] = None,
+    max_new_tokens: TokensOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw a picture into this PNG file.", show_default=False)] = None,
 ) -> None:
     """Put two questions and their matched controls to the model: what is further apart than the controls are?"""
-    from bot.config import check_layout, load_config
-
-    check_layout()
-    settings = load_config(config)
-    if max_new_tokens is not None:
-        sampling = settings.sampling.model_copy(update={"max_new_tokens": max_new_tokens})
-        settings = settings.model_copy(update={"sampling": sampling})
+    settings = sampled(read_config(config), max_new_tokens=max_new_tokens)
     run(settings, (a.strip(), b.strip()), controls, as_json=as_json, plot=plot)
 
 
@@ -57,6 +51,7 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
         ForwardPassError: the questions, their controls or the picture's name are not fit, or the model fails.
     """
     from bot.cli.pictures import check_plot, write_plot
+    from bot.cli.terminal import load_engine
     from bot.errors import EmptyQuestionError, ForwardPassError
     from bot.services.compare import Control, contrasts, drawn
     from bot.services.controls import LEAST, controls_for, given
@@ -68,7 +63,7 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
         raise ForwardPassError(f"`{plot}` is no PNG.", hint="Let its name end in .png.")
     plain = given(controls, *questions) if controls else controls_for(*questions)
     plain = plain if len(plain) >= LEAST else ()
-    engine = _load(config)
+    engine = load_engine(config)
     (one, own), (two, theirs), *rest = _asked(engine, config, (*questions, *plain))
     beside = [Control(q, answer.text, row) for q, (answer, row) in zip(plain, rest, strict=True) if row is not None]
     told = contrasts(own, theirs, [control.reading for control in beside])
@@ -78,12 +73,6 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
             raise ForwardPassError("One of the answers decided no word: there is nothing to draw.")
         write_plot(plot, picture)
     _print([(questions[0], one, own), (questions[1], two, theirs)], beside, told, as_json=as_json)
-
-
-def _load(config: Config) -> Engine:
-    from bot.cli import terminal
-
-    return terminal._load(config)
 
 
 def _asked(engine: Engine, config: Config, questions: Sequence[str]) -> list[Found]:

@@ -63,7 +63,7 @@ def ask_once(
     """
     if not question.strip():  # said before the model is loaded, and without the hint for Discord
         raise EmptyQuestionError("There is no question.", hint='For example: forwardpass ask "How many eyes does my foot have?"')
-    engine = _load(config)
+    engine = load_engine(config)
     job = Job(question, (), style, config.sampling)
     looks = Looks.of(config, watch=watch, why=why)
     if as_json:
@@ -74,7 +74,7 @@ def ask_once(
 
 def chat_loop(config: Config, *, style: Style | None) -> None:
     """Ask and answer until an empty line. An error is shown, and the conversation goes on."""
-    engine = _load(config)
+    engine = load_engine(config)
     console = Console()
     console.print(Text(f"{engine.info.name} on {engine.info.device}. An empty line ends the conversation.", "dim"))
     history: list[Turn] = []
@@ -135,7 +135,8 @@ def _timeless(trace: Trace | None) -> dict[str, Any] | None:
     return shown
 
 
-def _load(config: Config) -> Engine:
+def load_engine(config: Config) -> Engine:
+    """The configured engine, its stages shown on stderr. Raises ModelError."""
     logs.setup(config.log.model_copy(update={"level": "WARNING"}))
     console = Console(stderr=True)
     with console.status("waking up…") as status:

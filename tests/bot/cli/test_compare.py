@@ -18,7 +18,7 @@ FOOT, GIRAFFE = "How many eyes does my foot have?", "How many eyes does a giraff
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     fake = FakeEngine({GIRAFFE: "Two of them."})
-    monkeypatch.setattr("bot.cli.terminal._load", lambda _config: fake)
+    monkeypatch.setattr("bot.cli.terminal.load_engine", lambda _config: fake)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
     return fake

@@ -10,19 +10,9 @@ from safetensors import safe_open
 
 from bot.render.export import load, write
 from models import embedded, engine
-from models.errors import ModelNotPulledError
-from models.types import Job, ModelConfig
+from models.types import Job
 
 pytestmark = pytest.mark.real_model
-
-
-@pytest.fixture(scope="module")
-def smollm():
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    return engine.load(ModelConfig(device="cpu", dtype="float32"))
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,11 @@ import torch
 import transformers
 
 from models import embedded, engine, lens
-from models.errors import ModelNotPulledError
 from models.types import Job, ModelConfig, Road, Sampling
 
 pytestmark = pytest.mark.real_model
 
 FOOT = "How many eyes does my foot have?"
-
-
-@pytest.fixture(scope="module")
-def smollm():
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    return engine.load(ModelConfig(device="cpu", dtype="float32"))
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,24 @@
-"""What the program's own parts say in English (errors, figures, reasons), in other languages. Knows no message and no page.
+"""The tables of `bot/locales`, and what the program's own parts say in English (errors, figures, reasons) in other languages.
 
-Keyed by the English as it stands in the source, see `models.sentences`.
+Knows no message and no page. Sentences are keyed by the English as it stands in the source, see `models.sentences`.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import cast
+from typing import Any, cast
 
 import yaml
 
 from models.sentences import Sentence
 
-ENGLISH = "en-US"
+ENGLISH, CHINESE = "en-US", "zh-CN"
+
+
+def language_of(locale: str) -> str:
+    """The language of the tables for a Discord locale: Simplified Chinese for any Chinese, which all its readers can read."""
+    return CHINESE if locale.replace("_", "-").split("-")[0].lower() == "zh" else ENGLISH
 
 
 def translated(text: str, locale: str) -> str:
@@ -35,7 +40,7 @@ def sentences(locale: str) -> dict[str, str]:
     return {} if locale == ENGLISH else table(f"sentences.{locale}.yaml")
 
 
-def table(name: str) -> dict[str, str]:
+def table(name: str) -> dict[str, Any]:
     """A file of ``bot/locales``."""
     file = resources.files("bot") / "locales" / name
-    return cast("dict[str, str]", yaml.safe_load(file.read_text(encoding="utf-8")))
+    return cast("dict[str, Any]", yaml.safe_load(file.read_text(encoding="utf-8")))

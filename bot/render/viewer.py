@@ -13,18 +13,18 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib import colormaps
 
+from bot.catalogue import CHINESE, ENGLISH, language_of, table
 from bot.render.viewer_data import page_data
 from models.trace import Trace
 
-LOCALES = ("en-US", "zh-CN")
+LOCALES = (ENGLISH, CHINESE)
 SCRIPTS = ("words.js", "lens.js", "state.js", "map.js", "charts.js", "cells.js", "watch.js", "evidence.js", "main.js")
 """In this order they are one script."""
 _STOPS = 48
@@ -46,7 +46,7 @@ def viewer_html(trace: Trace, *, others: Sequence[Trace] = (), created: str | No
     data = {
         **page_data([trace, *others]),
         "created": created,
-        "locale": "zh-CN" if locale.lower().startswith("zh") else "en-US",
+        "locale": language_of(locale),
         "strings": {name: strings(name) for name in LOCALES},
         "colours": _colours(),
     }
@@ -85,8 +85,7 @@ def _finite(value: Any) -> Any:
 @cache
 def strings(locale: str) -> dict[str, str]:
     """Every word of the page in ``en-US`` or ``zh-CN``."""
-    file = resources.files("bot") / "locales" / f"viewer.{locale}.yaml"
-    return cast("dict[str, str]", yaml.safe_load(file.read_text(encoding="utf-8")))
+    return table(f"viewer.{locale}.yaml")
 
 
 def _policy(*scripts: str) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bot.catalogue import translated
+from bot.catalogue import CHINESE, ENGLISH, translated
 from bot.render.text import bare, visible
-from bot.render.wording import CHINESE, ENGLISH
 from models import readings, readings_causal
 from models.findings import Attention, Attribution, CausalCheck, Findings, Pull, Removals
 from models.trace import Trace

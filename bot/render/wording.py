@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
-from typing import cast
 
-import yaml
-
+from bot.catalogue import CHINESE as CHINESE
+from bot.catalogue import ENGLISH as ENGLISH
+from bot.catalogue import language_of, table
 from bot.render.text import IN_CHINESE, in_words, quoted
 
-ENGLISH, CHINESE = "en-US", "zh-CN"
 ALT_LIMIT = 1_024
 """Characters of an alt text that Discord takes."""
 
@@ -54,15 +52,14 @@ class Words:
 
 def words(locale: str) -> Words:
     """The words for a Discord locale: Chinese ones in Simplified Chinese, all others in English."""
-    known = CHINESE if locale.replace("_", "-").split("-")[0].lower() == "zh" else ENGLISH
+    known = language_of(locale)
     return Words(known, strings(known))
 
 
 @cache
 def strings(locale: str) -> dict[str, str]:
     """The whole table of ``en-US`` or ``zh-CN``."""
-    file = resources.files("bot") / "locales" / f"pictures.{locale}.yaml"
-    return cast("dict[str, str]", yaml.safe_load(file.read_text(encoding="utf-8")))
+    return table(f"pictures.{locale}.yaml")
 
 
 def percent(share: float) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 
+from bot.catalogue import language_of
 from bot.errors import NoInnerVoiceError, RunExpiredError
 from bot.render.causal import causal_alt, causal_png
 from bot.services.ask import Answered, AskRequest, AskService, Listener, Model
 from bot.services.compare import Reading, reading
-from bot.services.monologue import Line, tongue_of, verify
+from bot.services.monologue import Line, verify
 from bot.services.monologue.beside import causes
 from bot.services.monologue.teller import Teller
 from bot.services.voice import VoiceService
@@ -186,7 +187,7 @@ class BeyondService:
         run, first = voice.run, await self._runs.load_answer(run_id)
         earlier = await self._runs.conversation(run_id, max(self._history_turns, 2))
         thoughts = "\n".join(line.text for line in voice.lines)
-        again = _AGAIN[tongue_of(request.locale).locale].format(thoughts=thoughts, question=run.question)
+        again = _AGAIN[language_of(request.locale)].format(thoughts=thoughts, question=run.question)
         history = earlier or (Turn("user", run.question), Turn("assistant", first.text))
         job = Job(again, history, first.style, first.sampling)
         answered = await self._asks.aside(_of(run, request), job, listener, parent=run_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from bot.catalogue import CHINESE, language_of
 from bot.errors import QuestionError
 from bot.services.bank import Asked, Entry, load_bank, normalised
 from models.sentences import Sentence
@@ -51,7 +52,7 @@ def given(text: str, *questions: str) -> tuple[str, ...]:
 
 def tricks(lang_of: str, beginning: str = "") -> list[str]:
     """The bank's tricks that hold these letters and have enough controls, in Chinese for ``zh…`` locales and else in English."""
-    entries = (entry.asked("zh" if lang_of.lower().startswith("zh") else "en") for entry in load_bank())
+    entries = (entry.asked("zh" if language_of(lang_of) == CHINESE else "en") for entry in load_bank())
     wanted = beginning.casefold()
     return [e.question for e in entries if e and len(e.controls) >= LEAST and wanted in e.question.casefold()]
 

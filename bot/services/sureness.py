@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.catalogue import language_of
 from models.findings import SelfReport
 from models.readings import mean_token_prob
 from models.trace import Trace
@@ -19,7 +20,7 @@ ENOUGH = 0.5
 
 def sureness_line(trace: Trace, report: SelfReport | None, locale: str) -> str:
     """The line, in Simplified Chinese for ``zh…`` locales and else in English; "" when nothing is known."""
-    lang = "zh" if locale.lower().startswith("zh") else "en"
+    lang = language_of(locale)[:2]
     parts: list[str] = []
     probability = mean_token_prob(trace)
     if probability is not None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from typing import Any, cast
 
 import discord
-import yaml
 from discord import app_commands
 from discord.app_commands import TranslationContextLocation as Location
 
-from bot.services.monologue import tongue_of
+from bot.catalogue import ENGLISH, language_of, table
 
 LONGEST, LONGEST_NAME = 100, 32
 """Characters of a description and of a name. https://docs.discord.com/developers/interactions/application-commands"""
@@ -43,7 +41,7 @@ class CommandTranslator(app_commands.Translator):
 
 def description(locale: str, command: str, option: str | None = None) -> str | None:
     """What a command or one of its options is, in the language of a Discord locale; None where nothing but English is known."""
-    found = _table(tongue_of(locale).locale).get(command, {})
+    found = _table(language_of(locale)).get(command, {})
     return cast("str | None", found.get("description") if option is None else found.get("options", {}).get(option))
 
 
@@ -53,10 +51,9 @@ def name_of(locale: str, command: str) -> str | None:
 
 
 def _name(locale: str, kind: str, name: str) -> str | None:
-    return cast("str | None", _table(tongue_of(locale).locale, _NAMES).get(kind, {}).get(name))
+    return cast("str | None", _table(language_of(locale), _NAMES).get(kind, {}).get(name))
 
 
 @cache
 def _table(locale: str, name: str = _COMMANDS) -> dict[str, Any]:
-    file = resources.files("bot") / "locales" / name.format(locale)
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return {} if locale == ENGLISH else table(name.format(locale))

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from bot.catalogue import table, translated
+from bot.catalogue import ENGLISH as ENGLISH
+from bot.catalogue import language_of, table, translated
 from bot.errors import ForwardPassError
-from bot.services.monologue import tongue_of
 
 Words = Callable[..., str]
-ENGLISH = "en-US"
 _PARTS = ("ui", "looks", "talk")
 _FULL = "。！？…）"
 
 
 def words(locale: str) -> Words:
     """``say(key, **slots)`` in the language of a Discord locale: Chinese ones in Simplified Chinese, all others in English."""
-    found = strings(tongue_of(locale).locale)
+    found = strings(language_of(locale))
 
     def say(key: str, /, **slots: object) -> str:
         return found[key].format(**slots)
@@ -27,7 +26,7 @@ def words(locale: str) -> Words:
 
 def told(what: str | ForwardPassError, locale: str) -> str:
     """An error with its hint, or a sentence, in the language of a Discord locale; in English where there is no translation."""
-    tongue = tongue_of(locale).locale
+    tongue = language_of(locale)
     if not isinstance(what, ForwardPassError):
         return translated(what, tongue)
     message, hint = translated(what.message, tongue), translated(what.hint, tongue)

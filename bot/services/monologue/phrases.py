@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from string import Formatter
 from typing import NamedTuple
 
-import yaml
-
+from bot.catalogue import language_of, table
 from bot.services.monologue.facts import READINGS, Fact, Where, needed, value_of
 from bot.services.monologue.shown import write
-from bot.services.monologue.tongues import Tongue, tongue_of
+from bot.services.monologue.tongues import Tongue
 from models.trace import Trace
 
 DEFAULT_LOCALE = "en-US"
-_LOCALES = files("bot") / "locales"
 
 
 class Ask(NamedTuple):
@@ -37,13 +34,12 @@ class Sentence(NamedTuple):
 
 def phrases_for(locale: str) -> Mapping[str, tuple[str, ...]]:
     """The table of a locale, or the English one where there is none."""
-    return _table(tongue_of(locale).locale)
+    return _table(language_of(locale))
 
 
 @cache
 def _table(locale: str) -> Mapping[str, tuple[str, ...]]:
-    text = (_LOCALES / f"monologue.{locale}.yaml").read_text(encoding="utf-8")
-    return {key: tuple(ways) for key, ways in yaml.safe_load(text).items()}
+    return {key: tuple(ways) for key, ways in table(f"monologue.{locale}.yaml").items()}
 
 
 @cache

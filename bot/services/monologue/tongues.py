@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bot.catalogue import language_of
 from bot.render.text import IN_CHINESE, in_words, quoted
 
 _EN_SMALL = "no one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - reads as a row
@@ -110,5 +111,5 @@ TONGUES = (ENGLISH, CHINESE)
 
 
 def tongue_of(locale: str) -> Tongue:
-    """The language for a Discord locale. Any Chinese gets the Simplified table, which all its readers can read; else English."""
-    return CHINESE if locale.replace("_", "-").split("-")[0].lower() == "zh" else ENGLISH
+    """The language for a Discord locale."""
+    return CHINESE if language_of(locale) == CHINESE.locale else ENGLISH

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from bot.catalogue import language_of
 from bot.errors import ForwardPassError
 from bot.services.monologue.facts import READINGS, Fact, Line
 from bot.services.monologue.shown import writings
@@ -88,7 +89,7 @@ class Written:
 
 def prompt_for(told: Sequence[Line], locale: str, *, request_id: str | None = None) -> Job:
     """The job in which the model gets the told sentences that state something, and the wish to write them."""
-    head, wish = _WISH[tongue_of(locale).locale]
+    head, wish = _WISH[language_of(locale)]
     facts = "\n".join(f"- {said.text}" for said in told_sentences(told))
     return Job(f"{head}\n{facts}\n\n{wish}", style=None, sampling=Sampling(max_new_tokens=LONGEST_WRITING), request_id=request_id)
 

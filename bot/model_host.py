@@ -75,17 +75,8 @@ class ModelHost:
     async def self_report(self, question: str, answer: Answer) -> SelfReport:
         return await self._probe(lambda prober: prober.self_report(question, answer))
 
-    async def dump(
-        self,
-        answer: Answer,
-        what: What,
-        *,
-        positions: Chosen = None,
-        depths: Chosen = None,
-        lens: LensName | None = None,
-        k: int = 10,
-    ) -> LayerDump:
-        return await self._ready_scheduler().dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
+    async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump:
+        return await self._ready_scheduler().dump(answer, what, positions=positions, depths=depths)
 
     async def _probe(self, look: Callable[[Prober], T]) -> T:
         def work(engine: Engine) -> T:

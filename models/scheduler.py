@@ -156,16 +156,7 @@ class Scheduler:
         options = {"k": k} if lens is None else {"k": k, "lens": lens}
         return await self._await(TraceWork(rank, self.engine, answer, options))
 
-    async def dump(
-        self,
-        answer: Answer,
-        what: What,
-        *,
-        positions: Chosen = None,
-        depths: Chosen = None,
-        lens: LensName | None = None,
-        k: int = 10,
-    ) -> LayerDump:
+    async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump:
         """What `Dumper.dump` gives, after everything that somebody waits to read.
 
         Raises:
@@ -175,7 +166,7 @@ class Scheduler:
         def work(engine: Engine) -> LayerDump:
             if not isinstance(engine, Dumper):
                 raise UnsupportedArchitectureError("This model can be read by the lens alone.")
-            return engine.dump(answer, what, positions=positions, depths=depths, lens=lens, k=k)
+            return engine.dump(answer, what, positions=positions, depths=depths)
 
         return await self.call(work, priority=Priority.DUMP)
 

@@ -38,16 +38,7 @@ class Model(Protocol):
 
     async def ready(self) -> ModelInfo: ...
 
-    async def dump(
-        self,
-        answer: Answer,
-        what: What,
-        *,
-        positions: Chosen = None,
-        depths: Chosen = None,
-        lens: LensName | None = None,
-        k: int = 10,
-    ) -> LayerDump: ...
+    async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump: ...
 
 
 @dataclass(frozen=True, slots=True)

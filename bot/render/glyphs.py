@@ -59,6 +59,12 @@ def columns(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """The text filled up to ``width`` letter widths, at its end or, to stand on the ``right``, before it."""
+    space = " " * (width - columns(text))
+    return space + text if right else text + space
+
+
 def fit(text: str, room: float) -> str:
     """The text cut to ``room`` letter widths; "" when less than a telling part would be left."""
     if columns(text) <= room:

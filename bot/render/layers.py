@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.render.canvas import ACCENT, FAINT, INK, MARGIN, SMALL, WIDTH, Canvas, Heading
-from bot.render.glyphs import LETTER, columns, fit
+from bot.render.glyphs import LETTER, columns, fit, padded
 from bot.render.heatmap import shown_depths
 from bot.render.text import bare, visible
 from bot.render.wording import ENGLISH, Words, percent, words
@@ -201,11 +201,5 @@ def layer_table_text(trace: Trace, t: int | None = None, *, every: bool = False,
         for r in layer_rows(trace, at, every=every)
     ]
     widths = [max(columns(line[i]) for line in (heads, *body)) for i in range(len(heads))]
-    return "\n".join(
-        " ".join(_padded(cell, widths[i], i in (1, 3)) for i, cell in enumerate(line)).rstrip() for line in (heads, *body)
-    )
-
-
-def _padded(cell: str, width: int, left: bool) -> str:
-    space = " " * (width - columns(cell))
-    return cell + space if left else space + cell
+    lines = [[padded(cell, widths[i], right=i not in (1, 3)) for i, cell in enumerate(line)] for line in (heads, *body)]
+    return "\n".join(" ".join(line).rstrip() for line in lines)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.render.export.size import size_text
-from bot.render.glyphs import columns, fit
+from bot.render.glyphs import fit, padded
 from bot.render.heatmap import span
 from bot.render.text import bare, quoted
 from bot.render.wording import percent
@@ -158,21 +158,13 @@ def _lens(trace: Trace, locale: str) -> str:
 
 def _head(locale: str) -> str:
     say = words(locale)
-    depth, top = _before(say("layers_depth"), _DEPTH), _padded(say("layers_top"), _TOKEN)
-    return f"{depth} {top}" + " " * 6 + _before(say("layers_said"), 6) + _before(say("layers_rank"), 7)
+    depth, top = padded(say("layers_depth"), _DEPTH, right=True), padded(say("layers_top"), _TOKEN)
+    return f"{depth} {top}" + " " * 6 + padded(say("layers_said"), 6, right=True) + padded(say("layers_rank"), 7, right=True)
 
 
 def _line(row: Depth) -> str:
-    token = _padded(fit(bare(row.top).replace("`", "ˋ"), _TOKEN) or "…", _TOKEN)
+    token = padded(fit(bare(row.top).replace("`", "ˋ"), _TOKEN) or "…", _TOKEN)
     return f"{row.depth:>{_DEPTH}} {token}{_share(row.top_prob):>6}{_share(row.emitted_prob):>6}{row.emitted_rank:>7}"
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - columns(text))
-
-
-def _before(text: str, width: int) -> str:
-    return " " * (width - columns(text)) + text
 
 
 def _share(share: float) -> str:

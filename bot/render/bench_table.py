@@ -64,7 +64,7 @@ def _table(title: str, *columns: str) -> Table:
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at else "left", no_wrap=True)
+        table.add_column(column, justify="right" if at else "left")  # a narrow terminal breaks a cell, and cuts none
     return table
 
 
@@ -102,7 +102,7 @@ def _way(name: str, way: Way) -> tuple[str, ...]:
         _SHORT.get(name, name) if name != "captured" or way.states == "captured" else "recomputed",
         spread(way.seconds),
         times(way.to_reference),
-        f"{way.to_floor.median:.2f}×" if way.to_floor else "–",
+        f"{number(way.to_floor.median)}×" if way.to_floor else "–",
         size(way.peak_bytes) if way.peak_bytes is not None else "–",
         f"{way.probability_off:.0e}" if way.probability_off is not None else "–",
     )
@@ -114,7 +114,7 @@ def _askers(found: tuple[Askers, ...]) -> Table:
     for crowd in found:
         moments = (crowd.first_p50, crowd.first_p95, crowd.latency_p50, crowd.latency_p95)
         low, middle, high = (number(value) for value in (crowd.speed.q1, crowd.speed.median, crowd.speed.q3))
-        told = (f"{middle} ({low}–{high})", f"{crowd.to_one.median:.2f}×")
+        told = (f"{middle} ({low}–{high})", f"{number(crowd.to_one.median)}×")
         table.add_row(str(crowd.askers), *told, *(seconds(figure.median) for figure in moments))
     return table
 
@@ -149,7 +149,7 @@ def spread(figure: Figure) -> str:
 
 def times(figure: Figure) -> str:
     """A ratio with its quartiles: ``0.86× (0.85–0.88)``."""
-    return f"{figure.median:.2f}× ({figure.q1:.2f}–{figure.q3:.2f})"
+    return f"{number(figure.median)}× ({number(figure.q1)}–{number(figure.q3)})"
 
 
 def percent(figure: Figure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bot.errors import ForwardPassError
 from bot.render.bench_plot import draw
 from bot.render.bench_table import number, percent, rate, seconds, size, spread, tables, times
 from models.bench import suite
-from models.bench.results import Figure, Report
+from models.bench.results import Askers, Figure, Machine, Report, SecondPass, Way
 
 TINY = ["bench", "--shape", "gpt2", "--layers", "1", "--device", "cpu"]
 
@@ -102,9 +103,26 @@ def test_figures_are_written_with_three_digits() -> None:
     assert (rate(1.4e11, "FLOP/s"), rate(12, "B/s")) == ("140 GFLOP/s", "12.0 B/s")
 
 
-def test_a_report_with_nothing_in_it_is_still_shown() -> None:
-    from models.bench.results import Machine
+def test_wide_figures_are_broken_at_eighty_columns_and_not_cut() -> None:
+    wide = Figure.of([1.0, 4.4444, 98.7654], "s")
+    ratio = Figure.of([12345.6, 54321.0, 98765.4], "×")
+    way = Way(wide, ratio, ratio, 0.1, ratio, 123_456_789, 5e-5, "captured")
+    second = SecondPass(4000, 4000, 10, {"lean reference": way, "captured": way}, wide, ratio)
+    speed = Figure.of([11111.0, 22222.0, 99999.0], "tokens/s")
+    askers = tuple(Askers(n, 1000, speed, ratio, wide, wide, wide, wide) for n in (1, 1024))
+    machine = Machine("cpu", "a processor", 2, 2, "float32", {"torch": "2"})
+    output = io.StringIO()
+    console = Console(width=80, file=output)
+    for table in tables(Report(machine, None, second=(second,), askers=askers)):
+        console.print(table)
+    told = output.getvalue()
+    assert "…" not in told
+    assert max(map(len, told.splitlines())) <= 80
+    for whole in (f"({number(ratio.q1)}–{number(ratio.q3)})", f"({number(speed.q1)}–{number(speed.q3)})", "118 MiB", "5e-05"):
+        assert whole in told
 
+
+def test_a_report_with_nothing_in_it_is_still_shown() -> None:
     empty = Report(Machine("cpu", "a processor", 2, 2, "float32", {"torch": "2"}), None)
     console = Console(width=80, record=True, quiet=True)
     for table in tables(empty):

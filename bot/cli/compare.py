@@ -124,7 +124,7 @@ def _table(told: Iterable[Contrast]) -> Table:
 
     table = Table("", box=None, pad_edge=False)
     for heading in ("A", "B", "apart", "controls", "spread", ""):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for row in told:
         values = [_written(row.figure, value) for value in (row.a, row.b, row.apart, row.low, row.high, row.spread)]
         a, b, apart, low, high, spread = values

@@ -117,6 +117,9 @@ def dump_layers(
     load: Annotated[
         Path | None, typer.Option("--load", help="Show a dump file instead of making one.", show_default=False)
     ] = None,
+    token: Annotated[
+        int | None, typer.Option("--token", min=1, help="With --load: the depths of this token.", show_default=False)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     style: StyleOption = None,
     lens: Annotated[
@@ -131,7 +134,7 @@ def dump_layers(
     from bot.cli.dump import Given, dump
 
     settings = sampled(read_config(config), temperature, seed, max_new_tokens)
-    dump(settings, Given(question, run_id, load, output, force, what, form, positions, depths, lens, style))
+    dump(settings, Given(question, run_id, load, output, force, what, form, positions, depths, lens, style, token))
 
 
 @cli.command("bench")

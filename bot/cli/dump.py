@@ -25,8 +25,9 @@ from bot.app import App, open_app
 from bot.config import Config
 from bot.errors import DumpChoiceError, DumpFileError, EmptyQuestionError
 from bot.render.export import FORMATS, Format, load
+from bot.render.layers import layer_table_text
 from bot.render.table import depth_map, monologue_panel, settle_summary
-from bot.render.text import visible
+from bot.render.text import named, visible
 from bot.services.ask import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
@@ -55,6 +56,7 @@ class Given:
     depths: str | None
     lens: LensName | None
     style: Style | None
+    token: int | None = None
 
 
 def dump(config: Config, given: Given) -> None:
@@ -67,8 +69,10 @@ def dump(config: Config, given: Given) -> None:
     if len(sources) != 1:
         raise DumpChoiceError("Give a question, or --run, or --load: one of them.", hint=EXAMPLE)
     if given.load is not None:
-        show(given.load)
+        show(given.load, given.token)
         return
+    if given.token is not None:
+        raise DumpChoiceError("--token shows one token of a dump file.", hint="Add --load FILE, or leave it out.")
     if given.output is None:
         raise DumpChoiceError("Say where to: -o FILE, or -o - for the standard output.", hint=EXAMPLE)
     wish = Wish(given.what, form_of(given.form, given.output), _places(given.positions), _places(given.depths), given.lens)
@@ -208,14 +212,21 @@ def _tell(written: Written, target: Target) -> None:
         show(target.path.expanduser())
 
 
-def show(path: Path) -> None:
+def show(path: Path, token: int | None = None) -> None:
     """Print what a dump file holds: the depths as a map and the monologue of a whole lens dump, the arrays of any other.
+
+    With a ``token`` of the answer, counted from 1, what each depth had in mind there.
 
     Raises:
         DumpFileError: it is no dump, or damaged.
+        DumpChoiceError: it does not hold that token.
     """
     dump, console = load(path), Console()
+    layers = None if token is None else _layers(dump, token)
     console.print(Text(_safe(" · ".join(_facts(dump))), "dim"))
+    if layers is not None:
+        console.print(layers, soft_wrap=True)
+        return
     trace = dump.trace
     if trace is None:
         console.print(_arrays(dump))
@@ -231,6 +242,23 @@ def show(path: Path) -> None:
         parts.append(monologue_panel(verify(tell(trace), trace)))
     parts += [depth_map(trace, width=console.width), Text(f"     {settle_summary(trace)}", "dim")]
     console.print(Padding(Group(*parts), (1, 0)))
+
+
+def _layers(dump: LayerDump, token: int) -> Text:
+    """A token's depths, from the last to the first.
+
+    Raises:
+        DumpChoiceError: the dump does not hold them.
+    """
+    trace, first = dump.trace, len(dump.prompt_ids)
+    if trace is None:
+        raise DumpChoiceError("This dump holds no candidates of all depths.", hint="Make one with --what lens, without --depths.")
+    held = [int(position) - first + 1 for position in dump.positions]
+    if token not in held:
+        told = f"{held[0]} to {held[-1]}" if held == list(range(held[0], held[-1] + 1)) else ", ".join(map(str, held))
+        raise DumpChoiceError(f"This dump holds no token {token} of the answer.", hint=f"It holds {told}.")
+    t = held.index(token)
+    return Text(f"token {token}, {named(trace.tokens[t])}\n\n{_safe(layer_table_text(trace, t, every=True))}")
 
 
 def _safe(text: str) -> str:

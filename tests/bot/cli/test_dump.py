@@ -195,6 +195,32 @@ def test_what_is_told_is_told_of_a_whole_answer(run: Run, engine: FakeEngine) ->
     assert "probability of the emitted token" in out
 
 
+def test_one_token_of_a_file_is_shown_depth_by_depth(run: Run, engine: FakeEngine) -> None:
+    run("dump", FOOT, "-o", "foot.json")
+    trace = load(Path("foot.json")).trace
+    assert trace is not None
+    code, out, _ = run("dump", "--load", "foot.json", "--token", "2")
+    assert code == 0
+    assert f"token 2, “{trace.tokens[1].strip()}”" in out
+    rows = out.split("\n\n")[1].splitlines()
+    assert [int(row.split()[0]) for row in rows[1:]] == list(range(trace.depths, -1, -1))
+    run("dump", FOOT, "-o", "some.json", "--positions", "9-11")  # the second to the fourth token after eight of the prompt
+    assert run("dump", "--load", "some.json", "--token", "2")[1].split("\n\n")[1].splitlines() == rows
+
+
+def test_a_token_that_a_file_does_not_hold(run: Run, engine: FakeEngine) -> None:
+    run("dump", FOOT, "-o", "foot.json")
+    refused(run("dump", "--load", "foot.json", "--token", "7"), "It holds 1 to 6")
+    run("dump", FOOT, "-o", "some.json", "--positions", "9,11")
+    refused(run("dump", "--load", "some.json", "--token", "3"), "It holds 2, 4")
+    run("dump", FOOT, "-o", "cut.json", "--depths", "3-5")
+    refused(run("dump", "--load", "cut.json", "--token", "1"), "without --depths")
+    run("dump", FOOT, "--what", "hidden", "-o", "foot.npz")
+    refused(run("dump", "--load", "foot.npz", "--token", "1"), "--what lens")
+    refused(run("dump", FOOT, "-o", "new.json", "--token", "1"), "Add --load FILE")
+    assert not Path("new.json").exists()
+
+
 def test_a_file_does_not_steer_the_terminal(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
     run("dump", FOOT, "-o", "foot.json")
     shown = json.loads((tmp_path / "foot.json").read_text())

@@ -92,7 +92,7 @@ EXTRA = {
     "nemotron": {"head_dim": 8},
     "olmo3": {"sliding_window": 16},
     "olmoe": MIXTURE,
-    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
+    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32, "num_key_value_heads": 4},  # it has no fewer than heads
     "phimoe": EXPERTS,
     "qwen2_moe": {**MIXTURE, "shared_expert_intermediate_size": 16},
     "qwen3": {"head_dim": 8},

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
@@ -27,6 +29,18 @@ PATIENCE = 120_000  # milliseconds: a busy machine with two cores
 pytestmark = [pytest.mark.browser, pytest.mark.real_model, pytest.mark.timeout(600)]
 
 
+@contextlib.contextmanager
+def demo(**options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A running ``forwardpass demo`` that hears Ctrl+C, which a process started in the background of a shell does not."""
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-m", "bot", "demo", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heed, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """The address that a running ``forwardpass demo`` prints."""
@@ -36,8 +50,7 @@ def url() -> Iterator[str]:
         embedded.locate()
     except ModelNotPulledError:
         pytest.skip("needs `forwardpass model pull`")
-    command = [sys.executable, "-m", "bot", "demo", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"}) as process:
+    with demo(env={**os.environ, "COLUMNS": "200"}) as process:
         assert process.stdout is not None
         try:
             found = next(m[0] for line in process.stdout if (m := re.search(r"http://127\.0\.0\.1:\S+", line)))
@@ -46,7 +59,6 @@ def url() -> Iterator[str]:
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(30)
-            process.kill()
 
 
 @pytest.fixture
@@ -175,8 +187,7 @@ def test_the_slash_command_is_in_the_picker(page: Page) -> None:
 
 
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
-    command = [sys.executable, "-m", "bot", "demo", "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with demo(stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         next(line for line in process.stdout if "http://127.0.0.1:" in line)

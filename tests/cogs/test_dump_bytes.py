@@ -15,10 +15,7 @@ import models.engine
 from bot.cli.dump import Target, dump_question
 from bot.render.export import FORMATS
 from bot.services.dumps import DumpService, Wish
-from models import embedded
-from models.errors import ModelNotPulledError
 from models.fake import FakeEngine
-from models.types import ModelConfig
 from tests.cogs.conftest import FOOT, config, populate, running, told
 
 CHOICES = [(what, form) for what in ("lens", "hidden", "attention") for form in FORMATS if what == "lens" or form != "html"]
@@ -52,10 +49,5 @@ async def test_of_a_scripted_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.real_model
-async def test_of_the_default_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    engine = await asyncio.to_thread(models.engine.load, ModelConfig(device="cpu", dtype="float32"))
-    await compared(engine, FEW, tmp_path, monkeypatch)
+async def test_of_the_default_model(smollm: models.engine.TorchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await compared(smollm, FEW, tmp_path, monkeypatch)

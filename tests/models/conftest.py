@@ -2,10 +2,7 @@
 
 import pytest
 
-from models import embedded
-from models.engine import from_model, load
-from models.errors import ModelNotPulledError
-from models.types import ModelConfig
+from models.engine import from_model
 from tests.models import tiny
 
 
@@ -30,13 +27,3 @@ def folder(tmp_path):
     place = tmp_path / "tiny-model"
     tiny.save(place)
     return place
-
-
-@pytest.fixture(scope="module")
-def smollm():
-    """The default model's engine, where it was pulled."""
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    return load(ModelConfig(device="cpu", dtype="float32"))

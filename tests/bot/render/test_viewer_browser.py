@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from bot.config import Config
 from bot.render.viewer import strings, viewer_html
 from models import readings
-from models.errors import ModelNotPulledError
+from models.engine import TorchEngine
 from models.trace import Trace
 from models.types import Job
 from tests.bot.render.viewer_traces import HOSTILE, hostile_trace, large_trace, whole_trace
@@ -365,9 +364,9 @@ def test_a_large_page_loads_and_answers(opened: Open) -> None:
 
 @pytest.mark.real_model
 @pytest.mark.timeout(600)
-def test_the_default_models_answer_in_both_themes(opened: Open, tmp_path: Path) -> None:
+def test_the_default_models_answer_in_both_themes(opened: Open, smollm: TorchEngine, tmp_path: Path) -> None:
     """The pictures of docs/VIEWER.md are made here: FORWARDPASS_SCREENSHOTS names the folder."""
-    trace = real_trace()
+    trace = real_trace(smollm)
     folder = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path))
     for theme in ("dark", "light"):
         page = opened(trace, color_scheme=theme)
@@ -380,14 +379,8 @@ def test_the_default_models_answer_in_both_themes(opened: Open, tmp_path: Path) 
     assert all((folder / f"viewer-{name}.png").stat().st_size > 100_000 for name in ("dark", "light", "phone"))
 
 
-def real_trace() -> Trace:
+def real_trace(engine: TorchEngine) -> Trace:
     """The foot question, with everything that can be looked at."""
-    from models.engine import load
-
-    try:
-        engine = load(Config().model)
-    except ModelNotPulledError:
-        pytest.skip("needs `forwardpass model pull`")
     answer = engine.answer(Job(FOOT))
     trace = engine.trace(answer, k=10)
     t = readings.pivotal(trace)

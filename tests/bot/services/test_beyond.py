@@ -12,10 +12,10 @@ from bot.errors import NoInnerVoiceError, RunExpiredError
 from bot.services.beyond import first_difference
 from bot.services.monologue import verify
 from bot.ui.beyond import fork_text, thoughts_text, why_text
-from models import embedded
-from models.errors import ModelNotPulledError, NoSuchTokenError
+from models.engine import TorchEngine
+from models.errors import NoSuchTokenError
 from models.findings import CausalCheck
-from models.types import Answer, ModelConfig, Turn
+from models.types import Answer, Turn
 from tests.bot.services.rig import ANSWER, FOOT, Engine, Heard, Rig, request, rigged
 
 
@@ -126,16 +126,9 @@ async def test_a_byte_of_a_character_is_told_as_a_splinter(tmp_path: Path, local
 
 
 @pytest.mark.real_model
-async def test_a_road_and_second_thoughts_of_the_real_model(tmp_path: Path) -> None:
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    from models.engine import load
-
-    engine = load(ModelConfig(device="cpu", dtype="float32"))
+async def test_a_road_and_second_thoughts_of_the_real_model(tmp_path: Path, smollm: TorchEngine) -> None:
     short: dict[str, dict[str, Any]] = {"sampling": {"max_new_tokens": 10}, "lens": {"evidence": False, "self_report": False}}
-    async with rigged(tmp_path, engine, **short) as rig:  # type: ignore[arg-type]
+    async with rigged(tmp_path, smollm, **short) as rig:  # type: ignore[arg-type]
         run = (await rig.ask()).run
         choice, fork = await forked(rig, run.id)
         kept, at = await rig.runs.load_answer(run.id), fork.crossing.t

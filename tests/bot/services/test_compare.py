@@ -15,11 +15,11 @@ from bot.errors import AlreadyAskingError, QuestionError
 from bot.services.compare import FIGURES, Comparison, Reading, contrasts
 from bot.services.controls import LEAST, MOST, controls_for, given, tricks, twins
 from bot.storage.runs import RunStore
-from models import embedded
+from models.engine import TorchEngine
 from models.errors import ModelNotPulledError
 from models.fake import FakeEngine
 from models.trace import Trace
-from models.types import Answer, ModelConfig
+from models.types import Answer
 from tests.bot.services.rig import FOOT, Engine, Heard, Rig, request, rigged, until
 
 GIRAFFE = "How many eyes does a giraffe have?"
@@ -200,16 +200,9 @@ async def test_a_model_without_an_inner_voice_still_answers(tmp_path: Path) -> N
 
 
 @pytest.mark.real_model
-async def test_foot_and_giraffe_on_the_real_model(tmp_path: Path) -> None:
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    from models.engine import load
-
-    engine = load(ModelConfig(device="cpu", dtype="float32"))
+async def test_foot_and_giraffe_on_the_real_model(tmp_path: Path, smollm: TorchEngine) -> None:
     short = {"sampling": {"max_new_tokens": 12}, "lens": {"evidence": False, "self_report": False}}
-    async with rigged(tmp_path, engine, **short) as rig:
+    async with rigged(tmp_path, smollm, **short) as rig:
         found = await compared(rig)
         assert len(found.contrasts) == len(FIGURES)
         for read in (found.reading_a, found.reading_b, *(c.reading for c in found.controls)):

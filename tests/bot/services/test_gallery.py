@@ -13,11 +13,10 @@ import pytest
 
 from bot.services.monologue import phrases_of, tell, verify
 from bot.services.monologue.facts import mood
-from models import embedded, readings
-from models.engine import TorchEngine, load
-from models.errors import ModelNotPulledError
+from models import readings
+from models.engine import TorchEngine
 from models.trace import Trace
-from models.types import Answer, Job, ModelConfig, Sampling, Style
+from models.types import Answer, Job, Sampling, Style
 
 GALLERY = Path(__file__).parents[3] / "docs" / "GALLERY.md"
 QUESTIONS: tuple[tuple[str, Style, float], ...] = (
@@ -86,12 +85,8 @@ def masked(text: str) -> str:
 
 
 @pytest.mark.real_model
-def test_the_gallery_is_what_is_really_said() -> None:
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    text, moods = page(load(ModelConfig(device="cpu", dtype="float32")))
+def test_the_gallery_is_what_is_really_said(smollm: TorchEngine) -> None:
+    text, moods = page(smollm)
     assert moods >= MOODS
     if os.environ.get("FORWARDPASS_GALLERY") == "write":
         GALLERY.write_text(text, encoding="utf-8")

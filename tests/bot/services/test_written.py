@@ -20,9 +20,7 @@ from bot.services.monologue.written import (
     write,
     write_now,
 )
-from models import embedded, engine
-from models.errors import ModelNotPulledError
-from models.types import Answer, Job, ModelConfig, Sampling
+from models.types import Answer, Job, Sampling
 from tests.bot.services.test_monologue import foot
 
 TRACE = foot()
@@ -163,24 +161,13 @@ def test_the_prompt_holds_every_told_sentence():
     assert all(said.text in job.question for said in told_sentences(told()))
 
 
-@pytest.fixture(scope="module")
-def real_engine():
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    return engine.load(ModelConfig(device="cpu", dtype="float32"))
-
-
 @pytest.mark.real_model
-def test_three_writings_of_the_real_model_hold(real_engine):
+def test_three_writings_of_the_real_model_hold(smollm):
     for thing in ("foot", "table", "cloud"):
-        trace = real_engine.trace(
-            real_engine.answer(Job(f"How many eyes does a {thing} have?", sampling=Sampling(max_new_tokens=20)))
-        )
+        trace = smollm.trace(smollm.answer(Job(f"How many eyes does a {thing} have?", sampling=Sampling(max_new_tokens=20))))
         said = verify(tell(trace), trace)
         job = prompt_for(said, "en-US")
-        writing = real_engine.answer(replace(job, sampling=Sampling(max_new_tokens=25))).text
+        writing = smollm.answer(replace(job, sampling=Sampling(max_new_tokens=25))).text
         written = judged(writing, trace, said, "en-US")
         assert written.lines == verify(written.lines, trace)
         assert len(written.kept) + len(written.dropped) == len(sentences(writing))

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from models import adapters, embedded, readings_causal
-from models import engine as engines
-from models.errors import ModelNotPulledError, NoSuchTokenError, UnsupportedArchitectureError
+from models import adapters, readings_causal
+from models.errors import NoSuchTokenError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Removals
 from models.probes import causal
 from models.probes.causal import Variant
-from models.types import Job, ModelConfig, Sampling
+from models.types import Job, Sampling
 from tests.models import tiny
 
 IDS = tiny.ids_of("How many eyes does my foot have? None, I th")
@@ -159,12 +158,7 @@ def test_what_is_not_there_is_refused(engine):
 
 
 @pytest.mark.real_model
-def test_on_the_real_model_with_packed_weights():
-    try:
-        embedded.locate()
-    except ModelNotPulledError as error:
-        pytest.skip(error.for_user())
-    smollm = engines.load(ModelConfig(device="cpu", dtype="float32"))
+def test_on_the_real_model_with_packed_weights(smollm):
     model, parts = smollm.model, smollm._parts
     answer = smollm.answer(Job("How many eyes does my foot have?"))
     ids = [*answer.prompt_ids, *answer.answer_ids[:4]]

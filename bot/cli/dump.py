@@ -32,12 +32,13 @@ from bot.services.ask import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
 from models.dump import LayerDump, What
-from models.readings import predicts
+from models.readings import emitted_text, predicts
 from models.types import LensName, Style
 
 STDOUT = Path("-")
 EXAMPLE = 'For example: forwardpass dump "How many eyes does my foot have?" -o foot.json'
 _HARMLESS = "\n\u200d\ufe0f"  # line breaks, and what joins emoji
+_DISPOSED = "Jacobian lens: what each depth is disposed to say; no prediction, and nothing is told from it."
 _BINARY = ("npz", "safetensors", "json.gz", "csv.gz")
 
 
@@ -56,7 +57,7 @@ class Given:
     depths: str | None
     lens: LensName | None
     style: Style | None
-    token: int | None = None
+    token: int | None
 
 
 def dump(config: Config, given: Given) -> None:
@@ -224,24 +225,20 @@ def show(path: Path, token: int | None = None) -> None:
     dump, console = load(path), Console()
     layers = None if token is None else _layers(dump, token)
     console.print(Text(_safe(" · ".join(_facts(dump))), "dim"))
-    if layers is not None:
-        console.print(layers, soft_wrap=True)
-        return
     trace = dump.trace
     if trace is None:
         console.print(_arrays(dump))
         return
-    parts: list[RenderableType] = []
-    if trace.length == len(dump.answer_ids):  # what is told is told of a whole answer
+    note: list[RenderableType] = [] if predicts(trace) else [Text(_DISPOSED, "yellow")]
+    if layers is not None:
+        console.print(*note, layers, sep="\n", soft_wrap=True)
+        return
+    whole = trace.length == len(dump.answer_ids)  # what is told is told of a whole answer
+    if whole:
         console.print(Text(_safe("".join(trace.tokens).strip()), "bold"))
-    if not predicts(trace):
-        parts.append(
-            Text("Jacobian lens: what each depth is disposed to say; no prediction, and nothing is told from it.", "yellow")
-        )
-    elif trace.length == len(dump.answer_ids):
-        parts.append(monologue_panel(verify(tell(trace), trace)))
-    parts += [depth_map(trace, width=console.width), Text(f"     {settle_summary(trace)}", "dim")]
-    console.print(Padding(Group(*parts), (1, 0)))
+    told = [monologue_panel(verify(tell(trace), trace))] if whole and predicts(trace) else []
+    seen: list[RenderableType] = [depth_map(trace, width=console.width), Text(f"     {settle_summary(trace)}", "dim")]
+    console.print(Padding(Group(*note, *told, *seen), (1, 0)))
 
 
 def _layers(dump: LayerDump, token: int) -> Text:
@@ -258,7 +255,7 @@ def _layers(dump: LayerDump, token: int) -> Text:
         told = f"{held[0]} to {held[-1]}" if held == list(range(held[0], held[-1] + 1)) else ", ".join(map(str, held))
         raise DumpChoiceError(f"This dump holds no token {token} of the answer.", hint=f"It holds {told}.")
     t = held.index(token)
-    return Text(f"token {token}, {named(trace.tokens[t])}\n\n{_safe(layer_table_text(trace, t, every=True))}")
+    return Text(f"token {token}, {named(emitted_text(trace, t))}\n\n{_safe(layer_table_text(trace, t, every=True))}")
 
 
 def _safe(text: str) -> str:

@@ -244,6 +244,9 @@ def test_nothing_is_told_from_dispositions(run: Run, monkeypatch: pytest.MonkeyP
     assert "disposed to say" in out
     assert "two a row; jacobian lens" in out
     assert "inner voice" not in out
+    out = run("dump", "--load", "x.json", "--token", "2")[1]
+    assert "disposed to say" in out
+    assert "token 2, " in out
 
 
 @pytest.mark.parametrize("more", [("--what", "hidden"), ("--what", "attention"), ("--depths", "1,2")])

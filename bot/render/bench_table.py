@@ -101,7 +101,7 @@ def _way(name: str, way: Way) -> tuple[str, ...]:
     return (
         _SHORT.get(name, name) if name != "captured" or way.states == "captured" else "recomputed",
         spread(way.seconds),
-        times(way.to_reference),
+        spread(way.to_reference),
         f"{number(way.to_floor.median)}×" if way.to_floor else "–",
         size(way.peak_bytes) if way.peak_bytes is not None else "–",
         f"{way.probability_off:.0e}" if way.probability_off is not None else "–",
@@ -137,7 +137,7 @@ def _scaling(found: tuple[Scaling, ...]) -> Table:
 
 
 def spread(figure: Figure) -> str:
-    """Median and quartiles with their unit: ``0.51 s (0.50–0.53)``."""
+    """Median and quartiles with their unit: ``0.51 s (0.50–0.53)``, ``0.86× (0.85–0.88)``."""
     if figure.unit == "s":
         factor, unit = (1.0, "s") if figure.median >= 1 else (1e3, "ms")
     else:
@@ -145,11 +145,6 @@ def spread(figure: Figure) -> str:
     low, middle, high = (number(value * factor) for value in (figure.q1, figure.median, figure.q3))
     joint = "" if unit == "×" else " "
     return f"{middle}{joint}{unit} ({low}–{high})"
-
-
-def times(figure: Figure) -> str:
-    """A ratio with its quartiles: ``0.86× (0.85–0.88)``."""
-    return f"{number(figure.median)}× ({number(figure.q1)}–{number(figure.q3)})"
 
 
 def percent(figure: Figure) -> str:

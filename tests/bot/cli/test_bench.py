@@ -14,7 +14,7 @@ from bot.cli import bench, cli
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.bench_plot import draw
-from bot.render.bench_table import number, percent, rate, seconds, size, spread, tables, times
+from bot.render.bench_table import number, percent, rate, seconds, size, spread, tables
 from models.bench import suite
 from models.bench.results import Askers, Figure, Machine, Report, SecondPass, Way
 
@@ -95,7 +95,7 @@ def test_figures_are_written_with_three_digits() -> None:
     assert spread(figure) == "510 ms (505–515)"
     assert spread(Figure.of([1.5, 2.5], "s")) == "2.00 s (1.75–2.25)"
     assert spread(Figure.of([24.0], "tokens/s")) == "24.0 tokens/s (24.0–24.0)"
-    assert times(Figure.of([0.861], "×")) == "0.86× (0.86–0.86)"
+    assert spread(Figure.of([0.861], "×")) == "0.86× (0.86–0.86)"
     assert percent(Figure.of([0.45], "×")) == "45 % (45–45)"
     assert (number(1234.5), number(12.34), number(0.1234)) == ("1,234", "12.3", "0.12")
     assert (seconds(2.0), seconds(0.0021)) == ("2.00 s", "2.10 ms")

@@ -14,8 +14,6 @@ from bot.services.monologue.shown import write
 from bot.services.monologue.tongues import Tongue
 from models.trace import Trace
 
-DEFAULT_LOCALE = "en-US"
-
 
 class Ask(NamedTuple):
     """The fact that a slot stands for."""

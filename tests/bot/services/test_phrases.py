@@ -9,12 +9,13 @@ from string import Formatter
 import pytest
 
 import bot.services.monologue.plot as plot
+from bot.catalogue import ENGLISH
 from bot.services.monologue import Line, is_true
 from bot.services.monologue.facts import READINGS
-from bot.services.monologue.phrases import DEFAULT_LOCALE, phrases_for
+from bot.services.monologue.phrases import phrases_for
 from tests.bot.services.test_monologue import FORBIDDEN, foot
 
-TABLE, CHINESE = phrases_for(DEFAULT_LOCALE), phrases_for("zh-CN")
+TABLE, CHINESE = phrases_for(ENGLISH), phrases_for("zh-CN")
 BOTH = [(key, phrase) for table in (TABLE, CHINESE) for key, phrases in table.items() for phrase in phrases]
 FREE = ("rise_item", "rise_rival", "ledger_")
 _ALWAYS = """wake_settled wake_last wake_early wake_never wake_wordless handover handover_last took_clear took_torn took_lost

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from bot.services.monologue import tell, verify
 from bot.services.monologue.written import Written, judged, prompt_for
-from models.engine import load
+from models.running.engine import load
 from models.trace import Trace
 from models.types import Answer, BatchEngine, Job, ModelConfig, Sampling
 

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 import transformers
 
-from models import embedded
 from models.bench import reference
 from models.bench.clock import in_turns
 from models.bench.results import Figure
+from models.loading import embedded
 
 QUESTION = "How many eyes does my foot have?"
 ANSWER_TOKENS, K, REPEATS = 20, 5, 9

@@ -143,7 +143,7 @@ async def _purge(runs: RunStore) -> None:
 def _configured_engine(config: Config) -> EngineFactory:
     def make() -> Any:
         # Imported on the model's thread: torch takes seconds, and Discord is answered meanwhile.
-        from models.engine import load
+        from models.running.engine import load
 
         return load(config.model, prompt=config.prompt, kind=config.lens.kind, lens_file=config.lens.path)
 

@@ -11,7 +11,7 @@ from bot.errors import ForwardPassError, ModelError, UnsupportedArchitectureErro
 from bot.log import log_unexpected
 from models.dump import Chosen, LayerDump, What
 from models.findings import CausalCheck, Findings, Part, SelfReport
-from models.scheduler import Scheduler
+from models.running.scheduler import Scheduler
 from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Answer, Engine, Job, LensName, ModelInfo, Prober

@@ -20,9 +20,9 @@ from bot.render.causal import causal_png
 from bot.render.heatmap import heatmap_png
 from bot.render.layers import layer_table_png
 from bot.render.tracks import tracks_png
-from models.engine import TorchEngine, load
 from models.findings import CausalCheck
 from models.readings import pivotal
+from models.running.engine import TorchEngine, load
 from models.trace import Trace
 from models.types import Job, Sampling, Style
 

@@ -1,7 +1,7 @@
 """The words in which the rest of the program speaks to a model. Loads no torch.
 
 A frozen job goes in (`Job`), a frozen result comes out (`Answer`, `models.trace.Trace`). The `Engine` protocol is the seam:
-`models.engine.load` gives the real one, `models.fake.FakeEngine` a scripted one.
+`models.engine.load` gives the real one, `models.fakes.engine.FakeEngine` a scripted one.
 """
 
 from __future__ import annotations

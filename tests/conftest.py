@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from models.engine import TorchEngine
+    from models.running.engine import TorchEngine
 
 
 @pytest.fixture(scope="module")
 def smollm() -> TorchEngine:
     """The default model's engine, where it was pulled."""
-    from models import embedded
-    from models.engine import load
     from models.errors import ModelNotPulledError
+    from models.loading import embedded
+    from models.running.engine import load
     from models.types import ModelConfig
 
     try:

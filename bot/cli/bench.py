@@ -70,13 +70,13 @@ def measure(config: Config, wishes: Wishes, say: Callable[[str], None]) -> Repor
         ForwardPassError: as `run_bench`.
     """
     say("starting")
-    from models import loading  # torch is imported under the spinner
     from models.bench import subject, suite
+    from models.loading import opening  # torch is imported under the spinner
 
     settings = _settings(wishes)
     model = _model(config, wishes)
-    device = loading.choose_device(model.device)
-    dtype = loading.choose_dtype(model.dtype, device)
+    device = opening.choose_device(model.device)
+    dtype = opening.choose_dtype(model.dtype, device)
 
     def opened() -> subject.Subject:
         if wishes.shape is None:

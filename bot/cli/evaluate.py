@@ -148,7 +148,7 @@ def _load(config: Config, wishes: Wishes) -> Engine:
         model = model.model_copy(update={"id": wishes.model, "revision": None})
     console = Console(stderr=True)
     with console.status("waking up…") as status:
-        from models.engine import load  # torch is imported under the spinner
+        from models.running.engine import load  # torch is imported under the spinner
 
         return load(
             model,

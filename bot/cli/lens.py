@@ -22,8 +22,8 @@ from bot.render.lens_plot import draw
 from models.types import LearnedLens
 
 if TYPE_CHECKING:
+    from models.fitting.evaluating import Measured
     from models.lenses.affine import Card
-    from models.lenses.evaluating import Measured
 
 DISPOSITION = "The Jacobian lens reads what each depth is disposed to say, not a prediction, so that it need not come near."
 
@@ -49,7 +49,8 @@ def train(config: Config, wishes: Wishes) -> None:
     """
     words = _read(wishes.text)
     logs.setup(config.log.model_copy(update={"level": "ERROR"}))
-    from models.lenses import store, training
+    from models.fitting import training
+    from models.lenses import store
     from models.lenses.tuned import Recipe
 
     path = wishes.output or (config.lens.path if config.lens.kind == wishes.kind else None)
@@ -103,8 +104,9 @@ def evaluate(config: Config, wishes: Measure, *, as_json: bool, plot: Path | Non
     words = _read(wishes.text)
     kind = wishes.kind or ("jacobian" if config.lens.kind == "jacobian" else "tuned")
     logs.setup(config.log.model_copy(update={"level": "ERROR"}))
-    from models.lenses import evaluating, store
-    from models.lenses.training import SELF_WRITTEN
+    from models.fitting import evaluating
+    from models.fitting.training import SELF_WRITTEN
+    from models.lenses import store
 
     own = config.lens.path if config.lens.kind == kind else None
     path = wishes.file.expanduser() if wishes.file else own or store.default_file(config.model, kind)

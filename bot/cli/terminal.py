@@ -140,7 +140,7 @@ def load_engine(config: Config) -> Engine:
     logs.setup(config.log.model_copy(update={"level": "WARNING"}))
     console = Console(stderr=True)
     with console.status("waking up…") as status:
-        from models.engine import load  # torch is imported under the spinner
+        from models.running.engine import load  # torch is imported under the spinner
 
         return load(
             config.model,

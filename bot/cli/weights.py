@@ -14,10 +14,10 @@ from rich.text import Text
 
 from bot import log as logs
 from bot.config import Config
-from models import embedded
+from models.loading import embedded
 
 if TYPE_CHECKING:
-    from models.outlook import Outlook
+    from models.loading.outlook import Outlook
 
 
 def folder(config: Config) -> Path:
@@ -55,7 +55,7 @@ def info(config: Config, model_id: str | None = None, *, revision: str | None = 
     Raises:
         ForwardPassError: there is no such model, it is not causal, or it needs code of its own.
     """
-    from models.outlook import look
+    from models.loading.outlook import look
 
     logs.setup(config.log.model_copy(update={"level": "ERROR"}))
     wanted = config.model
@@ -102,7 +102,7 @@ def _what(found: Outlook) -> list[tuple[str, Text]]:
 
 
 def _memory(found: Outlook) -> list[tuple[str, Text]]:
-    from models.placing import gigabytes
+    from models.loading.placing import gigabytes
 
     rows = []
     for number, (name, size) in enumerate(found.weights.items()):
@@ -116,7 +116,7 @@ def _memory(found: Outlook) -> list[tuple[str, Text]]:
 
 
 def _here(found: Outlook) -> list[tuple[str, Text]]:
-    from models.placing import gigabytes
+    from models.loading.placing import gigabytes
 
     if found.placement is None or found.configured is None:
         return []

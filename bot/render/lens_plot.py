@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bot.render.axes import BLUE, FAINT, GREY, GRID, INK, ORANGE, bare_axes, heading
 
 if TYPE_CHECKING:
-    from models.lenses.evaluating import Measured
+    from models.fitting.evaluating import Measured
 
 
 def draw(found: Measured, *, form: str = "png") -> bytes:

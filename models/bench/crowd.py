@@ -15,7 +15,7 @@ from typing import Any
 from models.bench.passes import check_length
 from models.bench.results import Askers, Figure, Lag, LoopLag, percentile
 from models.bench.subject import Say, Subject, endless
-from models.scheduler import Scheduler
+from models.running.scheduler import Scheduler
 from models.types import Job
 
 SLEEP = 0.005

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import lens
 from models.bench import floor, reference
 from models.bench.clock import in_turns, peak_bytes
 from models.bench.floor import Work
 from models.bench.results import AnswerPass, Figure, Rates, SecondPass, Way
 from models.bench.subject import Say, Subject, endless
 from models.errors import ModelError
+from models.reading import lens
 from models.trace import Trace
 from models.types import Answer, Job
 

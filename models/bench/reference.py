@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from models import adapters
+from models.network import adapters
 
 CHUNK = 64
 """Rows whose logits are held at once."""
@@ -31,7 +31,7 @@ def second_pass(model: Any, prompt_ids: Sequence[int], answer_ids: Sequence[int]
     """One forward with all hidden states, then norm, head, log-softmax and top-k over the (L+1)·T rows, in chunks.
 
     Args:
-        model: a causal language model that `models.adapters` knows.
+        model: a causal language model that `models.network.adapters` knows.
         prompt_ids: (P,).
         answer_ids: (T,).
         k: candidates to keep.

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from models import lens, packing
 from models.bench.clock import in_turns
 from models.bench.results import Figure, Scaling, slope
 from models.bench.shapes import random_model
 from models.bench.subject import Say
+from models.network import packing
+from models.reading import lens
 
 LENGTH, DEPTH, VOCABULARY = "answer length", "depth", "vocabulary"
 

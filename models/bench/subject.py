@@ -19,11 +19,14 @@ import transformers
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as bpe
 
-from models import adapters, embedded, engine, loading, prompts
+from models.answering import prompts
 from models.bench import shapes
 from models.bench.results import Measured
 from models.errors import ModelError, OutOfMemoryError
+from models.loading import embedded, opening
 from models.memory import free_bytes, memory_errors
+from models.network import adapters
+from models.running import engine
 from models.types import Job, LensName, ModelConfig, PromptConfig, Sampling
 
 _HF: Any = transformers  # typed in parts only
@@ -108,12 +111,12 @@ def of_config(config: ModelConfig, say: Say, *, lens: LensName = "logit", lens_f
     made = engine.load(config, kind=lens, lens_file=lens_file, on_stage=say)
     if not made.tokenizer.chat_template:
         made.tokenizer.chat_template = _PLAIN  # a base model: the question alone, and no line ends the answer
-    device, dtype = loading.choose_device(config.device), made.model.dtype
-    source = loading.find_source(config)
+    device, dtype = opening.choose_device(config.device), made.model.dtype
+    source = opening.find_source(config)
 
     def reference() -> Any:
         say("loading the plain reference")
-        options = loading.origin(source) | loading.format_of(source)
+        options = opening.origin(source) | opening.format_of(source)
         with embedded.no_progress_bars():
             plain = _HF.AutoModelForCausalLM.from_pretrained(source.place, dtype=dtype, **options)
         return plain.to(device).eval()
@@ -130,8 +133,8 @@ def of_shape(name: str, *, layers: int | None, device: str, dtype: str, say: Say
         ModelError: no such shape or device.
         OutOfMemoryError: it does not fit, with ``twin`` its plain reference included.
     """
-    place = loading.choose_device(device)
-    kind = loading.choose_dtype(dtype, place)
+    place = opening.choose_device(device)
+    kind = opening.choose_dtype(dtype, place)
     config = shapes.config_of(shapes.shape(name), layers=layers)
     full = name if layers is None else f"{name}, {layers} layers"
     return of_random(config, full, device=place, dtype=kind, say=say, twin=twin)

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 import torch
 
-from models import lens
 from models.bench import crowd, floor, passes
 from models.bench import scaling as growth
 from models.bench.results import Machine, Report, SecondPass
 from models.bench.subject import Say, Subject
 from models.errors import ModelError
+from models.reading import lens
 
 PARTS = ("answer", "second", "askers", "lag", "scaling")
 T = TypeVar("T")

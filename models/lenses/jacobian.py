@@ -20,14 +20,15 @@ from typing import Any
 
 import torch
 
-from models.adapters import Parts
-from models.decoding import input_device, last_row_only, shared_prefix
+from models.answering.decoding import shared_prefix
 from models.errors import LensTrainingError
 from models.lenses.checkpoints import damaged, kept_as, read_checkpoint, write_checkpoint
 from models.lenses.states import Text
 from models.memory import memory_errors
-from models.probes.seen import eager
-from models.residuals import tapped
+from models.network.adapters import Parts
+from models.network.forward import input_device, last_row_only
+from models.network.residuals import tapped
+from models.reading.seen import eager
 
 OnDone = Callable[[str, int, int], None]
 

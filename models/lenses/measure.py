@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from models.adapters import Parts, device_of
-from models.lens import Lens
 from models.memory import chunk_bytes
+from models.network.adapters import Parts, device_of
+from models.reading.lens import Lens
 
 
 @torch.inference_mode()

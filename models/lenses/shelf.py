@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import LensFileError, LensNotFoundError
-from models.lens import Lens
 from models.lenses import store
+from models.reading.lens import Lens
 from models.sentences import Sentence
 from models.types import LearnedLens, LensName, ModelConfig
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from models.adapters import Parts
-from models.decoding import input_device, last_row_only
 from models.memory import free_bytes
-from models.residuals import tapped
+from models.network.adapters import Parts
+from models.network.forward import input_device, last_row_only
+from models.network.residuals import tapped
 
 _SHARE = 2
 """At most this part of the free memory may hold states."""

@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from models import embedded
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
 from models.lenses.affine import AffineLens, Card
+from models.loading import embedded
 from models.sentences import Sentence
 from models.types import LearnedLens, ModelConfig
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from models.adapters import Parts, device_of
 from models.errors import LensTrainingError
-from models.lens import Lens
 from models.lenses import ridge
 from models.lenses.affine import Candidate
 from models.lenses.checkpoints import damaged, kept_as, read_checkpoint, write_checkpoint
 from models.lenses.measure import kl_by_depth, logprobs
+from models.network.adapters import Parts, device_of
+from models.reading.lens import Lens
 
 CANDIDATES: tuple[Candidate, ...] = ("identity", "ridge", "tuned")
 
@@ -50,7 +50,7 @@ class Maps:
     bias: torch.Tensor  # (L, D)
 
     def __call__(self, state: torch.Tensor, depth: int) -> torch.Tensor:
-        """A `models.lens.Lens`."""
+        """A `models.reading.lens.Lens`."""
         x = state.float()
         weight, bias = self.weight[depth].to(x.device), self.bias[depth].to(x.device)
         return torch.addmm(x + bias, x, weight.mT).to(state.dtype)

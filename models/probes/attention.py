@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.findings import Attention
-from models.probes.seen import Seen, Unseen
+from models.reading.seen import Seen, Unseen
 from models.tokens import piece, shown_tokens, special_ids
 
 MOST = 8

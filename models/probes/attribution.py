@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.adapters import Parts, device_of
 from models.findings import Attribution
 from models.memory import chunk_bytes
-from models.packing import PackedLinear
-from models.probes.seen import Seen, Unseen
+from models.network.adapters import Parts, device_of
+from models.network.packing import PackedLinear
+from models.reading.seen import Seen, Unseen
 from models.trace import Trace
 
 _CLOSE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 
 from models import tokens
-from models.adapters import Parts
-from models.decoding import input_device, last_row_only, shared_prefix
+from models.answering.decoding import shared_prefix
+from models.answering.kv import SharedCache
 from models.errors import OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Part, Removals
-from models.kv import SharedCache
 from models.memory import free_bytes, memory_errors
-from models.residuals import hooked
+from models.network.adapters import Parts
+from models.network.forward import input_device, last_row_only
+from models.network.residuals import hooked
 from models.roads import check_token
 from models.types import Answer
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from models.adapters import Parts
 from models.findings import Findings
 from models.memory import memory_errors
+from models.network.adapters import Parts
 from models.probes.attention import attention
 from models.probes.attribution import attribution
 from models.probes.pull import pull
-from models.probes.seen import Unseen
-from models.probes.seen import look as look_again
 from models.probes.watched import Translator, watched
+from models.reading.seen import Unseen
+from models.reading.seen import look as look_again
 from models.trace import Trace
 from models.types import Answer
 

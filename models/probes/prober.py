@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from models import adapters
-from models.adapters import Parts
 from models.errors import UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
+from models.network import adapters
+from models.network.adapters import Parts
 from models.probes import causal, look, self_report
 from models.probes.watched import Translator
 from models.trace import Trace

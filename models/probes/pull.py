@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from models import prompts
-from models.adapters import Parts, device_of
-from models.decoding import input_device, last_row_only
+from models.answering import prompts
 from models.findings import Pull
-from models.probes.seen import Seen
+from models.network.adapters import Parts, device_of
+from models.network.forward import input_device, last_row_only
+from models.reading.seen import Seen
 from models.tokens import pieces
 from models.types import Answer
 

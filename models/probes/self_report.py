@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from models import prompts
-from models.decoding import input_device, last_row_only
+from models.answering import prompts
 from models.errors import QuestionTooLongError
 from models.findings import SelfReport
 from models.memory import memory_errors
+from models.network.forward import input_device, last_row_only
 from models.sentences import Sentence
 from models.types import Job, PromptConfig, Sampling
 

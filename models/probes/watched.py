@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from models.adapters import Parts
 from models.findings import Watched
-from models.probes.seen import Seen, Unseen
-from models.unembedding import follow
+from models.network.adapters import Parts
+from models.reading.seen import Seen, Unseen
+from models.reading.unembedding import follow
 
 Translator = Callable[[torch.Tensor, int], torch.Tensor]
-"""As `models.lens.Lens`: states (T, D) at depth d < L, and d, to states (T, D)."""
+"""As `models.reading.lens.Lens`: states (T, D) at depth d < L, and d, to states (T, D)."""
 
 _NO_SPACES = re.compile(r"[\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003134f]")
 """Scripts that put no space before a word: Chinese characters and Japanese."""

@@ -23,7 +23,7 @@ from bot.errors import (
     StorageError,
 )
 from bot.model_host import ModelHost
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Job
 from tests.bot.services.rig import Heard, request, settings
 

@@ -16,11 +16,11 @@ import aiohttp
 import discord
 import pytest
 
-import models.engine
+import models.running.engine
 from bot.client import PERMISSIONS
 from bot.errors import OutOfMemoryError, TraceMismatchError
 from bot.services.monologue import tell, verify
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.trace import Trace
 from tests.bot.conftest import Run
 
@@ -37,7 +37,7 @@ TRACE_FIELDS = {
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """In place of the transformers engine."""
     fake = FakeEngine({"And now?": "It is still 2."})
-    monkeypatch.setattr(models.engine, "load", lambda *_, **__: fake)
+    monkeypatch.setattr(models.running.engine, "load", lambda *_, **__: fake)
     return fake
 
 
@@ -111,7 +111,7 @@ def test_whatever_is_asked_is_printed_as_it_is(run: Run, engine: FakeEngine, que
 
 
 def test_an_answer_in_markup_is_printed_as_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models.engine, "load", lambda *_, **__: FakeEngine({"x": "[red]2[/red] [/] :smile:"}))
+    monkeypatch.setattr(models.running.engine, "load", lambda *_, **__: FakeEngine({"x": "[red]2[/red] [/] :smile:"}))
     assert run("ask", "x")[1].startswith("[red]2[/red] [/] :smile:")
 
 
@@ -162,7 +162,7 @@ def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models.engine, "load", interrupted)
+    monkeypatch.setattr(models.running.engine, "load", interrupted)
     code, _, err = run("ask", FOOT)
     assert (code, "Traceback" in err) == (130, False)
 

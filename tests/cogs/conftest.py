@@ -18,7 +18,7 @@ import simcord
 from bot.app import App, open_app
 from bot.client import ForwardPassBot, create_bot
 from bot.config import Config
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.discord_schema import problems
 
 FOOT = "How many eyes does my foot have?"

@@ -23,8 +23,8 @@ from bot.storage.records import NewRun
 from bot.storage.runs import RunStore
 from bot.storage.tables import RunRow
 from bot.ui.failures import refusal
-from models import fake
-from models.fake import FakeEngine
+from models.fakes import engine as fake
+from models.fakes.engine import FakeEngine
 from models.sentences import Sentence
 from tests.cogs.conftest import ANSWER, FOOT, World, buttons, config, populate, running, simulated, texts, told
 

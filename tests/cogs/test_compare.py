@@ -11,7 +11,7 @@ from typing import Any
 import discord
 import pytest
 
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Turn
 from tests.cogs.conftest import ANSWER, FOOT, World, buttons, config, populate, running, texts, told
 from tests.cogs.test_beyond import read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models import engine
+from models.running import engine
 from tests.cogs.conftest import config, populate, running
 from tests.models import tiny
 

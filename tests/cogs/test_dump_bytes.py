@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import bot.app
-import models.engine
+import models.running.engine
 from bot.cli.dump import Target, dump_question
 from bot.render.export import FORMATS
 from bot.services.dumps import DumpService, Wish
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import FOOT, config, populate, running, told
 
 CHOICES = [(what, form) for what in ("lens", "hidden", "attention") for form in FORMATS if what == "lens" or form != "html"]
@@ -28,7 +28,7 @@ async def compared(engine: Any, choices: list[Any], folder: Path, monkeypatch: p
     """Each of ``choices``, after somebody else was answered."""
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
     monkeypatch.setattr(bot.app, "DumpService", partial(DumpService, now=lambda: noon))
-    monkeypatch.setattr(models.engine, "load", lambda *_, **__: engine)
+    monkeypatch.setattr(models.running.engine, "load", lambda *_, **__: engine)
     monkeypatch.setattr("bot.cli.dump.logs.setup", lambda *_, **__: None)
     settings, found = config(folder), {}
     async with running(settings, engine) as (app, env):
@@ -49,5 +49,7 @@ async def test_of_a_scripted_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.real_model
-async def test_of_the_default_model(smollm: models.engine.TorchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_the_default_model(
+    smollm: models.running.engine.TorchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await compared(smollm, FEW, tmp_path, monkeypatch)

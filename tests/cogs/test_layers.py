@@ -19,7 +19,7 @@ from bot.config import Config
 from bot.storage.database import Database
 from bot.storage.tables import RunRow
 from bot.ui import pressing
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import FOOT, World, config, control, populate, running, texts, told
 from tests.cogs.test_openapi import check
 

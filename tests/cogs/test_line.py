@@ -10,7 +10,7 @@ import pytest
 
 from bot.app import open_app
 from bot.client import create_bot
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import ANSWER, World, config, populate, running, simulated
 
 

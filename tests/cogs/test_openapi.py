@@ -10,7 +10,7 @@ from typing import Any
 import discord
 import pytest
 
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs import discord_schema
 from tests.cogs.conftest import ANSWER, FOOT, World, config, running
 from tests.cogs.discord_schema import operation, problems

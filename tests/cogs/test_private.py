@@ -15,7 +15,7 @@ from bot.storage.database import Database
 from bot.storage.records import NewRun
 from bot.storage.runs import RunStore
 from bot.ui import surfaces
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import ANSWER, FOOT, World, buttons, config, control, populate, running, texts, thumbs, told
 from tests.cogs.test_openapi import check
 

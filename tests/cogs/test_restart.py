@@ -15,7 +15,7 @@ from bot.config import Config
 from bot.storage.database import Database
 from bot.storage.records import NewRun
 from bot.storage.runs import RunStore
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import ANSWER, FOOT, World, config, populate, running, texts, told
 
 

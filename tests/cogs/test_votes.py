@@ -9,7 +9,7 @@ import pytest
 
 from bot.app import open_app
 from bot.client import create_bot
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import FOOT, World, buttons, config, control, populate, running, texts, thumbs, told
 from tests.cogs.test_openapi import check
 

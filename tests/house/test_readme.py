@@ -1,4 +1,4 @@
-"""The README against the disk and the code."""
+"""The README and the docs against the disk and the code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import typer.main
 
 from bot.cli import cli
 from bot.config import settings_table
-from models import adapters
+from models.network import adapters
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, ARCHITECTURE, CONFIGURATION, MODELS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "docs/ARCHITECTURE.md", "docs/CONFIGURATION.md", "docs/MODELS.md")
+)
 
 
 def tracked(*patterns: str) -> set[str]:
@@ -24,7 +27,7 @@ def tracked(*patterns: str) -> set[str]:
 
 def listed() -> set[str]:
     """The paths of the file tree: two spaces a level, a folder ends in a slash, then a phrase."""
-    block = README.split("## File tree")[1].split("```")[1].strip("\n")
+    block = ARCHITECTURE.split("## File tree")[1].split("```")[1].strip("\n")
     folders: list[str] = []
     paths: set[str] = set()
     for line in block.splitlines():
@@ -42,7 +45,7 @@ def listed() -> set[str]:
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git checkout")
 def test_the_file_tree_names_every_module_and_nothing_else() -> None:
     modules = {path for path in tracked("bot/*.py", "cogs/*.py", "models/*.py") if not path.endswith("__init__.py")}
-    top = {path for path in tracked() if "/" not in path} - {".gitignore", "README.md"}
+    top = {path for path in tracked() if "/" not in path} - {".gitignore"}
     files = {path for path in listed() if not path.endswith("/")}
     assert files == modules | top
     folders = {path for path in listed() if path.endswith("/")}
@@ -50,7 +53,7 @@ def test_the_file_tree_names_every_module_and_nothing_else() -> None:
 
 
 def test_the_settings_table_is_that_of_the_code() -> None:
-    table = README.split("<!-- settings")[1].split("<!-- /settings -->")[0]
+    table = CONFIGURATION.split("<!-- settings")[1].split("<!-- /settings -->")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     code = [tuple(str(cell).replace("|", "\\|") for cell in setting) for setting in settings_table()]
     assert rows == [f"| `{key}` | `{default}` | {allowed} | {what} |" for key, default, allowed, what in code]
@@ -58,13 +61,13 @@ def test_the_settings_table_is_that_of_the_code() -> None:
 
 def test_the_architectures_are_those_that_the_tests_hold() -> None:
     """`adapters.SUPPORTED` is what the tests of the lens and of batches are parametrized over."""
-    table = README.split("<!-- architectures -->")[1].split("<!-- /architectures -->")[0]
+    table = MODELS.split("<!-- architectures -->")[1].split("<!-- /architectures -->")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
     assert tuple(row[1].strip("`") for row in rows) == adapters.SUPPORTED
     assert all(len(row) == 4 and row[0] and row[2] for row in rows)
     words = " ".join(README.split())
-    assert f"exact for {len(rows)} [architectures](#architectures)" in words
-    assert f"All {len(rows)}" in words
+    assert f"exact for {len(rows)} [architectures](docs/MODELS.md#architectures)" in words
+    assert f"All {len(rows)}" in MODELS
 
 
 def test_every_command_of_the_terminal_is_described() -> None:

@@ -15,7 +15,7 @@ import pytest_asyncio
 from bot.app import App, open_app
 from bot.client import ForwardPassBot, create_bot
 from bot.config import Config
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Engine
 from tests.loopback.server import TOKEN, Server, serving
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from discord import app_commands
 
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.loopback import gateway, payloads
 from tests.loopback.conftest import ANSWER, FOOT, config, connected
 from tests.loopback.server import TOKEN, Server

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Answer, Job
 from tests.loopback import gateway
 from tests.loopback.conftest import ANSWER, FOOT, config, connected

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.loopback import payloads
 from tests.loopback.conftest import ANSWER, FOOT, config, connected
 from tests.loopback.faults import banned, broken, dropped, limited, slow

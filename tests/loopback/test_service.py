@@ -20,7 +20,7 @@ from bot.app import open_app
 from bot.cli import service
 from bot.config import Config
 from bot.errors import BadTokenError, DiscordSetupError, ForwardPassError, MissingIntentError
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.loopback.conftest import ANSWER, FOOT, config, connected
 from tests.loopback.faults import Fault, banned, broken, dropped
 from tests.loopback.server import TOKEN, Server, point_at
@@ -175,7 +175,7 @@ from pathlib import Path
 from discord.gateway import DiscordWebSocket
 from bot.app import open_app
 from bot.cli import service
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from tests.loopback.conftest import config
 discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = sys.argv[1] + "/api/v10", yarl.URL(sys.argv[2])
 service.open_app = functools.partial(open_app, engine_factory=FakeEngine)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.engine import from_model
+from models.running.engine import from_model
 from tests.models import tiny
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.engine import from_model
 from models.errors import AnswerCancelledError, NoSuchTokenError, OutOfMemoryError
+from models.running.engine import from_model
 from models.types import Job, Road, Sampling
 from tests.models import tiny
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from bot.cli import cli
 from bot.errors import ForwardPassError
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 
 FOOT, GIRAFFE = "How many eyes does my foot have?", "How many eyes does a giraffe have?"
 

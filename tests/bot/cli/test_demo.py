@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
 
-from models import embedded
 from models.errors import ModelNotPulledError
+from models.loading import embedded
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]

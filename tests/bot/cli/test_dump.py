@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import models.engine
+import models.running.engine
 from bot.app import open_app
 from bot.config import Config
 from bot.render.export import FORMATS, load
 from bot.services.dumps import DumpService
-from models.engine import from_model
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
+from models.running.engine import from_model
 from models.types import Sampling
 from tests.bot.conftest import Run
 from tests.bot.services.rig import Heard, request
@@ -36,7 +36,7 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """In place of the transformers engine."""
     fake = FakeEngine()
-    monkeypatch.setattr(models.engine, "load", lambda *_, **__: fake)
+    monkeypatch.setattr(models.running.engine, "load", lambda *_, **__: fake)
     return fake
 
 
@@ -62,7 +62,7 @@ def test_each_kind_in_each_format(run: Run, engine: FakeEngine, tmp_path: Path, 
 def test_the_same_bytes_as_in_discord(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: Any) -> None:
     """A real engine, with other people answered before; the clock stands still, and so nothing differs."""
     monkeypatch.setattr("bot.app.DumpService", partial(DumpService, now=lambda: NOON))
-    monkeypatch.setattr(models.engine, "load", lambda *_, **__: from_model(tiny.model("llama"), tiny.tokenizer()))
+    monkeypatch.setattr(models.running.engine, "load", lambda *_, **__: from_model(tiny.model("llama"), tiny.tokenizer()))
     config = Config.model_validate(
         {"storage": {"url": f"sqlite+aiosqlite:///{tmp_path / 'discord.sqlite3'}"}, "sampling": {"max_new_tokens": 6, "seed": 3}}
     )
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_a_sentence(
 
 
 def test_a_broken_model_leaves_nothing(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
-    engine.trace_error = models.engine.OutOfMemoryError("The device ran out of memory.")
+    engine.trace_error = models.running.engine.OutOfMemoryError("The device ran out of memory.")
     refused(run("dump", FOOT, "-o", "foot.json"), "out of memory")
     assert list(tmp_path.iterdir()) == []
 
@@ -238,7 +238,7 @@ def test_a_file_does_not_steer_the_terminal(run: Run, engine: FakeEngine, tmp_pa
 
 
 def test_nothing_is_told_from_dispositions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models.engine, "load", lambda *_, **__: FakeEngine(lenses=("logit", "jacobian")))
+    monkeypatch.setattr(models.running.engine, "load", lambda *_, **__: FakeEngine(lenses=("logit", "jacobian")))
     assert run("dump", FOOT, "-o", "x.json", "--lens", "jacobian")[0] == 0
     out = run("dump", "--load", "x.json")[1]
     assert "disposed to say" in out

@@ -13,7 +13,7 @@ from bot.errors import ForwardPassError
 from bot.services import scoring
 from bot.services.bank import load_bank
 from bot.services.evaluation import FIGURES, items
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 
 SCRIPT = {entry.twin.question: entry.twin.accept[0] for entry in load_bank()}
 

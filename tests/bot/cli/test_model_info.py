@@ -50,7 +50,7 @@ def test_as_one_json_object(folder: Path, monkeypatch: pytest.MonkeyPatch, run: 
 
 
 def test_the_revision_of_the_config_is_not_that_of_another_model(folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    from models import outlook
+    from models.loading import outlook
 
     asked = []
     plain = outlook.look

@@ -9,7 +9,7 @@ import pytest
 
 from bot.render.attribution import attention_alt, attention_png, attribution_alt, attribution_png
 from bot.render.wording import ALT_LIMIT
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.findings import Attention
 from models.trace import Trace
 from models.types import Job

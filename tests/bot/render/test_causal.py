@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bot.render.causal import causal_alt, causal_png
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.findings import CausalCheck, Removals
 from models.types import Job
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.render.table import depth_map, settle_summary
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Job
 from tests.bot.render.test_table import printed
 

@@ -22,7 +22,7 @@ from bot.errors import DumpChoiceError, DumpFileError
 from bot.render.export import FORMATS, load, write
 from bot.render.export.table import harmless
 from models.dump import LayerDump, lens_dump
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.trace import Trace
 from models.types import Job
 from tests.bot.strategies import TRICKY, make_trace, traces

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bot.render.viewer import strings, viewer_html
 from models import readings
-from models.engine import TorchEngine
+from models.running.engine import TorchEngine
 from models.trace import Trace
 from models.types import Job
 from tests.bot.render.viewer_traces import HOSTILE, hostile_trace, large_trace, whole_trace

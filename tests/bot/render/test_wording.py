@@ -19,7 +19,7 @@ from bot.render.layers import layer_table_png
 from bot.render.shades import COLOURS
 from bot.render.tracks import tracks_png
 from bot.render.wording import percent, strings, words
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Job
 from tests.bot.render.test_attribution import seen
 from tests.bot.render.test_tracks import watched

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models import fake_findings as fake
+from models.fakes import findings as fake
 from models.findings import SelfReport
 from models.trace import Trace
 from tests.bot.strategies import TRICKY, make_trace

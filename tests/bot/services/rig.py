@@ -14,7 +14,7 @@ from bot.app import App, open_app
 from bot.config import Config
 from bot.services.ask import AskRequest
 from bot.storage.runs import RunStore
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.trace import Trace
 from models.types import Answer, LensName
 

@@ -12,9 +12,9 @@ from bot.errors import NoInnerVoiceError, RunExpiredError
 from bot.services.beyond import first_difference
 from bot.services.monologue import verify
 from bot.ui.beyond import fork_text, thoughts_text, why_text
-from models.engine import TorchEngine
 from models.errors import NoSuchTokenError
 from models.findings import CausalCheck
+from models.running.engine import TorchEngine
 from models.types import Answer, Turn
 from tests.bot.services.rig import ANSWER, FOOT, Engine, Heard, Rig, request, rigged
 

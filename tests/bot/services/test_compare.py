@@ -15,9 +15,9 @@ from bot.errors import AlreadyAskingError, QuestionError
 from bot.services.compare import FIGURES, Comparison, Reading, contrasts
 from bot.services.controls import LEAST, MOST, controls_for, given, tricks, twins
 from bot.storage.runs import RunStore
-from models.engine import TorchEngine
 from models.errors import ModelNotPulledError
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
+from models.running.engine import TorchEngine
 from models.trace import Trace
 from models.types import Answer
 from tests.bot.services.rig import FOOT, Engine, Heard, Rig, request, rigged, until

@@ -14,7 +14,7 @@ import pytest
 from bot.services.monologue import phrases_of, tell, verify
 from bot.services.monologue.facts import mood
 from models import readings
-from models.engine import TorchEngine
+from models.running.engine import TorchEngine
 from models.trace import Trace
 from models.types import Answer, Job, Sampling, Style
 

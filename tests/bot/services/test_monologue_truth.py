@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from bot.services.monologue import is_true, tell, verify
 from bot.services.monologue.facts import READINGS
-from models import embedded, engine
 from models.errors import ModelNotPulledError
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
+from models.loading import embedded
 from models.readings import pivotal
+from models.running import engine
 from models.types import Job, ModelConfig, Prober, Sampling
 from tests.bot import strategies
 from tests.bot.services.mutations import another, mutations

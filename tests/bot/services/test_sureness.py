@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.services.ask import mean_probability
 from bot.services.sureness import sureness_line
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.findings import SelfReport
 from models.readings import mean_token_prob
 from models.types import Job

@@ -26,7 +26,7 @@ from bot.ui.controls import (
 )
 from bot.ui.layers import PictureCard, layers_text, map_card, tracks_card
 from bot.ui.tokens import controls, tokens_of
-from models.fake import FakeEngine
+from models.fakes.engine import FakeEngine
 from models.types import Job, Sampling
 from tests.cogs.discord_schema import beyond_the_schema
 

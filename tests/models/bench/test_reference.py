@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from models import lens
 from models.bench import reference
+from models.reading import lens
 from tests.models import tiny
 
 PROMPT, ANSWER = tiny.ids_of("How many eyes does my foot have?"), tiny.ids_of("Two, as far as feet go: none.")

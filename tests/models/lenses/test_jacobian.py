@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from models import adapters, lens
 from models.errors import LensTrainingError, ModelNotPulledError
 from models.lenses import jacobian, store
 from models.lenses.affine import AffineLens, Card
 from models.lenses.states import Text
-from models.loading import open_model
+from models.loading.opening import open_model
+from models.network import adapters
+from models.reading import lens
 from models.types import ModelConfig
 from tests.models import tiny
 

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from models import adapters, lens
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError, LensTrainingError
-from models.lenses import measure, ridge, states, store, texts, tuned
+from models.fitting import texts
+from models.lenses import measure, ridge, states, store, tuned
 from models.lenses.affine import AffineLens, Card
+from models.network import adapters
+from models.reading import lens
 from tests.models import tiny
 
 IDS = tiny.ids_of("How many eyes does my foot have? ")
@@ -60,12 +62,6 @@ def test_a_file_comes_back_and_another_model_is_refused(tmp_path, llama):
         store.load(path)
     with pytest.raises(LensNotFoundError):
         store.load(tmp_path / "none")
-
-
-def test_splits_share_no_text():
-    pieces = [texts.Text(tuple(range(i, i + 20)), 1) for i in range(30)]
-    parts = texts.split(pieces, 0, held_out=50)
-    assert sorted(t.ids[0] for part in parts for t in part) == list(range(30))
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.engine import from_model, load
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
 from models.lenses import store
 from models.lenses.affine import AffineLens, Card
+from models.running.engine import from_model, load
 from models.types import Job, ModelConfig, Sampling
 from tests.models import tiny
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models import adapters
-from models.engine import from_model
+from models.network import adapters
 from models.probes.attention import attention, telling
-from models.probes.seen import eager, last_third, look
+from models.reading.seen import eager, last_third, look
+from models.running.engine import from_model
 from models.types import Job, Sampling
 from tests.models import tiny
 
@@ -102,7 +102,7 @@ def test_hybrids_are_said_to_have_none(name, tokenizer):
 
 
 def test_too_little_memory_is_said(llama, tokenizer, monkeypatch):
-    monkeypatch.setattr("models.probes.seen.free_bytes", lambda _device: 1000)
+    monkeypatch.setattr("models.reading.seen.free_bytes", lambda _device: 1000)
     engine = from_model(llama, tokenizer)
     answer = engine.answer(Job("How many?", sampling=Sampling(max_new_tokens=2)))
     found = engine.findings(answer, engine.trace(answer))

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from models import adapters, lens, packing
-from models.engine import from_model
+from models.network import adapters, packing
 from models.probes import attribution as dla
-from models.probes.seen import Unseen, look
+from models.reading import lens
+from models.reading.seen import Unseen, look
+from models.running.engine import from_model
 from models.types import Job, Sampling
 from tests.models import tiny
-from tests.models.test_lens import norm_of
+from tests.models.reading.test_lens import norm_of
 
 PROMPT = tiny.ids_of("How many eyes does my foot have?")
 ANSWER = [*tiny.ids_of(" None, 👀."), 256]

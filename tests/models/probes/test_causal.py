@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from models import adapters, readings_causal
+from models import readings_causal
 from models.errors import NoSuchTokenError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Removals
+from models.network import adapters
 from models.probes import causal
 from models.probes.causal import Variant
 from models.types import Job, Sampling

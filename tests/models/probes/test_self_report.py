@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models import engine as engines
 from models.errors import QuestionTooLongError
 from models.probes.self_report import NO, YES, prompt_ids, self_report, word_ids
+from models.running import engine as engines
 from models.types import Job, ModelConfig, Sampling
 from tests.models import tiny
 

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from models import adapters, lens, prompts
-from models.engine import from_model, load
+from models.answering import prompts
 from models.findings import Findings
+from models.network import adapters
 from models.probes.prober import Probes
 from models.probes.pull import logprobs_after
-from models.probes.seen import Unseen, look
 from models.probes.watched import watched, word_ids
+from models.reading import lens
+from models.reading.seen import Unseen, look
+from models.reading.unembedding import follow
+from models.running.engine import from_model, load
 from models.types import Job, ModelConfig, PromptConfig, Sampling, Turn
-from models.unembedding import follow
 from tests.models import tiny
-from tests.models.test_lens import reference
+from tests.models.reading.test_lens import reference
 
 PROMPT = tiny.ids_of("How many eyes does my foot have?")
 ANSWER = [*tiny.ids_of(" None"), 256]

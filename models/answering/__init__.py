@@ -1,0 +1,1 @@
+"""The answer pass: from a question to tokens."""

@@ -1,0 +1,303 @@
+"""The answer pass: many answers under way at once, each token of all of them from one forward pass (continuous batching).
+
+A newcomer's prompt is read in pieces between the tokens of the others, then it joins their batch; an answer that ends leaves it.
+What the model held at every depth where it predicted a token is kept for the second pass. Knows one loaded model; knows no
+questions and no prompts' text.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from models.answering.course import Course
+from models.answering.kv import GrowingCache, SharedCache
+from models.answering.lean import LeanStep
+from models.answering.sampling import draw
+from models.errors import OutOfMemoryError
+from models.memory import memory_errors
+from models.network.adapters import Parts
+from models.network.forward import input_device, last_row_only
+from models.network.residuals import tapped
+
+_MOST = 1 << 20
+"""Courses in one pass: no limit of the decoder's own; who calls `Decoder.add` keeps one."""
+
+_MOST_STATES = 1 << 30
+"""Bytes of states that all courses under way may hold; the second pass of one that lost its own computes them again."""
+
+_WORTH_SHARING = 8
+"""Tokens of a common beginning from which on it is read once."""
+
+_PIECE = 512
+"""Prompt tokens read between two tokens of the answers under way: what they wait for a newcomer stays below half a second on a
+CPU, and a product over so many rows is as fast as it gets."""
+
+
+log = logging.getLogger(__name__)
+
+
+class Decoder:
+    """Advances every course by one token a step.
+
+    Args:
+        model: in eval mode.
+        parts: where it keeps its residual stream; None keeps no states and runs each course alone, with the model's own cache.
+        capture: keep the states.
+        lean: a quicker step for one more token of each sequence.
+    """
+
+    def __init__(self, model: Any, parts: Parts | None, *, capture: bool = True, lean: LeanStep | None = None) -> None:
+        self._model = model
+        self._lean = lean
+        self._parts = parts
+        self._capture = capture and parts is not None
+        self._together = parts is not None and parts.batches
+        self._device = input_device(model)
+        self._last_only = last_row_only(model)
+        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self._waiting: list[_Batch] = []
+        self._live: list[_Batch] = []
+        self._ended: list[Course] = []
+        self._most = _MOST  # courses in one pass; less after a pass that found too little memory
+
+    @property
+    def underway(self) -> int:
+        """How many courses are not done."""
+        return sum(len(batch.courses) for batch in (*self._waiting, *self._live))
+
+    def add(self, course: Course) -> None:
+        """Let it begin with the next step."""
+        self._waiting.append(_Batch([course], None, [0]))
+
+    @torch.inference_mode()
+    def step(self) -> list[Course]:
+        """One token for every course under way, and a piece of a newcomer's prompt; returns those that ended."""
+        for course in self._courses():
+            course.check()
+        self._clear()
+        for batch in list(self._live):
+            self._run(batch, [[course.ids[-1]] for course in batch.courses])
+        self._read_a_piece()
+        self._clear()
+        if not self.underway:
+            self._most = _MOST
+        ended, self._ended = self._ended, []
+        return ended
+
+    def _courses(self) -> list[Course]:
+        return [course for batch in (*self._waiting, *self._live) for course in batch.courses]
+
+    def _clear(self) -> None:
+        """Let those that are done leave."""
+        self._ended += [course for course in self._courses() if course.done]
+        for group in (self._waiting, self._live):
+            for batch in list(group):
+                self._guarded(batch, batch.drop_done)
+            group[:] = [batch for batch in group if batch.courses]
+
+    def _read_a_piece(self) -> None:
+        """Read on in the prompts of the first newcomers; those that are through with it join the others."""
+        if not self._waiting:
+            return
+        batch = self._gather()
+        if batch.cache is None and len(batch.courses) > 1:
+            self._share(batch)
+            if batch not in self._waiting:  # it failed
+                return
+        (course, *others), done = batch.courses, batch.read[0]
+        width = max(len(c.tokens) for c in batch.courses)
+        if not others and width - done > _PIECE:
+            self._run(batch, [course.tokens[done : done + _PIECE]], draws=False)
+            return
+        self._run(batch, [c.tokens[read:] for c, read in zip(batch.courses, batch.read, strict=True)])
+        if batch not in self._waiting:  # it failed
+            return
+        self._waiting.remove(batch)
+        size = len(batch.courses)
+        roomy = next((live for live in self._live if len(live.courses) + size <= self._most), None) if self._together else None
+        if roomy is not None:
+            self._guarded(roomy, lambda: roomy.join(batch))
+        else:
+            self._live.append(batch)
+
+    def _share(self, batch: _Batch) -> None:
+        """Read the beginning that all prompts of a batch have in common, a system prompt mostly, once for all of them.
+
+        Every course is then to read as many tokens as the longest: a shorter one leaves the end of the beginning out of its
+        cache, padded on the left instead, and reads it again for itself.
+        """
+        rows = [course.tokens for course in batch.courses]
+        longest = max(map(len, rows))
+        common = min(map(len, rows)) - 1  # the last token of each is read for itself: it predicts
+        for row in rows[1:]:
+            common = _alike(rows[0], row, common)
+        padding = [longest - len(row) for row in rows]
+        if common - max(padding) < _WORTH_SHARING:
+            return
+        one = _Batch(batch.courses, None, [0])
+        self._waiting[0] = one  # should it fail, these fail
+        self._run(one, [rows[0][:common]], draws=False)
+        if one in self._waiting and self._guarded(one, lambda: one.cache.spread(padding)):
+            batch.cache = one.cache
+            batch.read = [common - pad for pad in padding]
+            self._waiting[0] = batch
+
+    def _gather(self) -> _Batch:
+        """The newcomers to read next: the first alone when it is long or begun, else all that fit beside it into one piece."""
+        first = self._waiting[0]
+        if not self._together or first.cache is not None:
+            return first
+        tokens = first.courses[0].tokens
+        width, count, common = len(tokens), 1, len(tokens)
+        for batch in self._waiting[1:]:
+            others = batch.courses[0].tokens
+            width, common = max(width, len(others)), _alike(tokens, others, common)
+            if batch.cache is not None or count == self._most or common + (width - common) * (count + 1) > _PIECE:
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        courses = [batch.courses[0] for batch in taken]
+        gathered = _Batch(courses, None, [0] * count)
+        self._waiting.insert(0, gathered)
+        return gathered
+
+    def _run(self, batch: _Batch, tokens: list[list[int]], *, draws: bool = True) -> None:
+        """One forward pass of a batch over ``tokens``, one list a course."""
+        self._guarded(batch, lambda: self._forward(batch, tokens, draws))
+
+    def _guarded(self, batch: _Batch, work: Callable[[], None]) -> bool:
+        """Do what takes memory for a batch; on too little, its courses begin anew, fewer at once. Says whether it went well."""
+        try:
+            with memory_errors():
+                work()
+        except OutOfMemoryError as error:
+            self._shrink(batch, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, it belongs to those who asked
+            self._fail(batch, error)
+        else:
+            return True
+        return False
+
+    def _shrink(self, batch: _Batch, error: OutOfMemoryError) -> None:
+        """Begin the courses of a batch anew, fewer at a time, from the tokens that they have; one that is alone has to end."""
+        if len(batch.courses) == 1:
+            self._fail(batch, error)
+            return
+        self._forget(batch)
+        self._most = len(batch.courses) // 2
+        log.warning("out of memory with %d answers in one pass; going on with %d at once", len(batch.courses), self._most)
+        self._waiting[:0] = [_Batch([course], None, [0]) for course in batch.courses]
+
+    def _fail(self, batch: _Batch, error: Exception) -> None:
+        for course in batch.courses:
+            course.error = error
+        self._ended += batch.courses
+        self._forget(batch)
+
+    def _forget(self, batch: _Batch) -> None:
+        for group in (self._waiting, self._live):
+            if batch in group:
+                group.remove(batch)
+
+    def _forward(self, batch: _Batch, tokens: list[list[int]], draws: bool) -> None:
+        width = max(map(len, tokens))
+        padded = [[*([row[0]] * (width - len(row))), *row] for row in tokens]
+        ids = torch.tensor(padded, device=self._device)  # (B, S)
+        arguments: dict[str, Any] = {"input_ids": ids, "use_cache": True}
+        if self._together and batch.cache is None:
+            batch.cache = GrowingCache()
+        lengths = [read + len(row) for read, row in zip(batch.read, tokens, strict=True)]
+        if self._lean is not None and width == 1 and batch.read[0]:
+            self._step_lean(self._lean, batch, ids, lengths)
+            return
+        if len(set(lengths)) > 1:
+            longest = torch.tensor(lengths, device=self._device)[:, None]  # (B, 1)
+            total = max(lengths)
+            positions = torch.arange(total, device=self._device) - (total - longest)  # (B, total), below 0 where padded
+            arguments["attention_mask"] = (positions >= 0).long()
+            if self._takes_positions:
+                arguments["position_ids"] = positions[:, -width:].clamp_min(0)
+        elif not self._together and batch.cache is None and batch.read[0]:
+            ids = torch.tensor([batch.courses[0].tokens], device=self._device)  # a model without a cache reads all again
+            arguments["input_ids"] = ids
+        states: dict[int, torch.Tensor] = {}
+        keeps = self._capture and draws
+        with tapped(self._model, self._parts, lambda d, s: states.update({d: s[:, -1].clone()})) if keeps else nullcontext():  # type: ignore[arg-type]
+            if draws:
+                out = self._model(past_key_values=batch.cache, **arguments, **self._last_only)
+            else:  # nothing is asked of the head yet
+                out = self._model.base_model(past_key_values=batch.cache, **arguments)
+        batch.cache = getattr(out, "past_key_values", None)
+        batch.read = lengths
+        if draws:
+            self._take(batch, out.logits[:, -1], states)
+
+    def _step_lean(self, lean: LeanStep, batch: _Batch, ids: torch.Tensor, lengths: list[int]) -> None:
+        own, total = torch.tensor(lengths)[:, None], max(lengths)  # (B, 1)
+        mask = None if min(lengths) == total else torch.arange(total) >= total - own  # (B, total)
+        logits, states = lean(ids, own - 1, batch.cache, mask)
+        batch.read = lengths
+        self._take(batch, logits, dict(enumerate(states)) if self._capture else {})
+
+    def _bound(self, of_one: int) -> None:
+        """Let the longest courses lose their states, ``of_one`` bytes a token, when all together hold too much."""
+        keeping = [course for course in self._courses() if course.keeps]
+        if sum(len(course.states) for course in keeping) * of_one > _MOST_STATES:
+            longest = max(keeping, key=lambda course: len(course.states))
+            longest.keeps = False
+            longest.states.clear()
+
+    def _take(self, batch: _Batch, logits: torch.Tensor, states: dict[int, torch.Tensor]) -> None:
+        drawn = draw(logits, [course.sampler for course in batch.courses])
+        if states:
+            self._bound(sum(state[0].numel() * state.element_size() for state in states.values()))
+        for row, (course, token) in enumerate(zip(batch.courses, drawn, strict=True)):
+            if states and course.keeps:
+                course.states.append([states[depth][row] for depth in range(len(states))])
+            try:
+                course.push(token)
+            except Exception as error:  # noqa: BLE001  a listener's failure is its asker's alone
+                course.error = error
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Courses that share forward passes, and their cache of keys and values."""
+
+    courses: list[Course]
+    cache: Any
+    read: list[int]  # tokens of each course that the cache holds, padding not counted
+
+    def drop_done(self) -> None:
+        rows = [row for row, course in enumerate(self.courses) if not course.done]
+        if len(rows) == len(self.courses):
+            return
+        before = max(self.read)
+        self.courses, self.read = [self.courses[r] for r in rows], [self.read[r] for r in rows]
+        if rows and isinstance(self.cache, GrowingCache):
+            self.cache.keep(rows, before - max(self.read))
+
+    def join(self, other: _Batch) -> None:
+        self.courses += other.courses  # before the cache: should that fail, these begin anew with the others
+        self.read += other.read
+        self.cache.join(other.cache)
+
+
+def _alike(mine: list[int], theirs: list[int], most: int) -> int:
+    """How many tokens, ``most`` at most, two prompts begin with in common."""
+    pairs = enumerate(zip(mine[:most], theirs, strict=False))
+    return next((index for index, (one, other) in pairs if one != other), min(most, len(mine), len(theirs)))
+
+
+def shared_prefix(model: Any, ids: Sequence[int]) -> SharedCache:
+    """Keys and values of ``ids`` (S,), read once, for any number of rows to go on from; with gradients where they are enabled."""
+    cache = GrowingCache()
+    model.base_model(input_ids=torch.tensor([list(ids)], device=input_device(model)), past_key_values=cache, use_cache=True)
+    return SharedCache(cache)

@@ -1,0 +1,1 @@
+"""From a config to weights on a device, and what a model would need before that."""

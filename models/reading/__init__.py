@@ -1,0 +1,1 @@
+"""The second pass: what every layer believed about the tokens of an answer."""

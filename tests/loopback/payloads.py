@@ -30,7 +30,7 @@ def now() -> str:
 
 
 def user(user_id: int) -> Json:
-    name = NAMES[user_id]
+    name = NAMES.get(user_id, f"member-{user_id % 10_000}")
     return {
         "id": str(user_id),
         "username": name,

@@ -43,7 +43,7 @@ def test_the_command_line_starts_without_torch_and_discord() -> None:
 
 
 FLOOR = {path.stem for path in (ROOT / "models").glob("*.py")} - {"__init__"}
-FRONT_DOORS = {"engine", "lens"}
+FRONT_DOORS = {"engine", "lens", "prompts"}
 
 
 def contracts() -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ def terminal() -> Iterator[tuple[str, Any]]:
 def test_a_stranger_finishes_the_readme() -> None:
     lines = README.splitlines()
     assert len(lines) <= 150
-    assert all(len(line) <= 130 for line in lines if not line.startswith(("|", "![")))
+    assert all(len(line) <= 120 for line in lines if not line.startswith(("|", "![")))
 
 
 def test_every_command_of_the_terminal_is_described() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -14,9 +16,9 @@ from bot.config import settings_table
 from models.network import adapters
 
 ROOT = Path(__file__).parents[2]
-README, ARCHITECTURE, CONFIGURATION, MODELS = (
+README, ARCHITECTURE, COMMANDS, CONFIGURATION, MODELS = (
     (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "docs/ARCHITECTURE.md", "docs/CONFIGURATION.md", "docs/MODELS.md")
+    for name in ("README.md", "docs/ARCHITECTURE.md", "docs/COMMANDS.md", "docs/CONFIGURATION.md", "docs/MODELS.md")
 )
 
 
@@ -70,14 +72,29 @@ def test_the_architectures_are_those_that_the_tests_hold() -> None:
     assert f"All {len(rows)}" in MODELS
 
 
+def terminal() -> Iterator[tuple[str, Any]]:
+    """Every command of the terminal, as it is typed."""
+    for name, command in typer.main.get_command(cli).commands.items():  # type: ignore[attr-defined]
+        for sub, found in getattr(command, "commands", {"": command}).items():
+            yield f"forwardpass {name} {sub}".strip(), found
+
+
+def test_a_stranger_finishes_the_readme() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert all(len(line) <= 120 for line in lines if not line.startswith(("|", "![")))
+
+
 def test_every_command_of_the_terminal_is_described() -> None:
-    root = typer.main.get_command(cli)
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
-        names = (
-            [f"forwardpass {name} {sub}" for sub in command.commands] if hasattr(command, "commands") else [f"forwardpass {name}"]
-        )
-        for full in names:
-            assert f"`{full}" in README, full
+    for full, _ in terminal():
+        assert f"`{full}" in README, full
+
+
+def test_every_option_of_the_terminal_is_described() -> None:
+    for full, command in terminal():
+        row = next(line for line in COMMANDS.splitlines() if re.match(rf"\| `{full}[ `]", line))
+        options = {o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")}
+        assert not [o for o in options - {"--config", "--help"} if not re.search(rf"`{o}[ `]", row)], full
 
 
 def test_every_slash_command_is_described() -> None:
@@ -86,6 +103,7 @@ def test_every_slash_command_is_described() -> None:
     assert names
     for name in names:
         assert f"`/{name}" in README, name
+        assert f"| `/{name}" in COMMANDS, name
 
 
 def test_its_pictures_exist() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.console import Console
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.bench_plot import draw
@@ -56,7 +55,7 @@ def run_bench(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | Non
     if plot is not None:
         write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
     if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(report.to_json())
         return
     console = Console()
     for shown in tables(report):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.eval_plot import draw
@@ -53,7 +53,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     if plot is not None:
         write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
     if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(report.to_json())
         return
     console = Console()
     for shown in tables(report):

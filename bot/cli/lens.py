@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import LensTrainingError
 from bot.render.lens_plot import draw
@@ -124,7 +124,7 @@ def evaluate(config: Config, wishes: Measure, *, as_json: bool, plot: Path | Non
     if plot is not None:
         write_plot(plot, draw(found, form=plot.suffix[1:].lower()))
     if as_json:
-        print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))  # noqa: T201
+        write_json(found.to_json())
         return
     _show_measured(found)
 
@@ -158,7 +158,7 @@ def info(path: Path, *, as_json: bool = False) -> None:
 
     card = store.load(path.expanduser()).card
     if as_json:
-        print(json.dumps(asdict(card), ensure_ascii=False))  # noqa: T201
+        write_json(asdict(card))
     else:
         _show(card)
 

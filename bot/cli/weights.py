@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot import log as logs
+from bot.cli.streams import write_json
 from bot.config import Config
 from models.loading import embedded
 
@@ -68,7 +68,7 @@ def info(config: Config, model_id: str | None = None, *, revision: str | None = 
     with Console(stderr=True).status("reading the config"):
         found = look(wanted)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), ensure_ascii=False))  # noqa: T201
+        write_json(dataclasses.asdict(found))
     else:
         _show(found)
 

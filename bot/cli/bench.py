@@ -58,7 +58,7 @@ def run_bench(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | Non
         write_json(report.to_json())
         return
     console = Console()
-    for shown in tables(report):
+    for shown in tables(report, width=console.width):
         console.print(shown)
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from models.types import Answer, Engine
 
 Found = tuple["Answer", "Reading | None"]
+ROOMY = 72
+"""Columns in which the widest figures hold beside unbroken names."""
 NAMES = {
     "final_prob": "final probability",
     "entropy": "entropy, nats",
@@ -36,7 +38,7 @@ def compare(
         typer.Option(
             "--controls",
             metavar="QUESTIONS",
-            help="Your own controls: three to six plain questions, such as one;two;three. Without it: those of the question bank.",
+            help="Your own controls: three to six plain questions, such as one;two;three. Without it: the question bank's.",
             show_default=False,
         ),
     ] = None,
@@ -131,23 +133,26 @@ def _print(
             "dim",
         )
     )
-    console.print(_table(told))
+    console.print(_table(told, narrow=console.width < ROOMY))
     console.print(Text(f"{len(controls)} controls: " + " · ".join(control.question for control in controls), "dim"))
     return None
 
 
-def _table(told: Iterable[Contrast]) -> Table:
+def _table(told: Iterable[Contrast], *, narrow: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for heading in ("A", "B", "apart", "controls", "spread", ""):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in told:
         values = [_written(row.figure, value) for value in (row.a, row.b, row.apart, row.low, row.high, row.spread)]
         a, b, apart, low, high, spread = values
-        verdict = Text("beyond it", "bold yellow") if row.told else Text("")
-        table.add_row(NAMES[row.figure], a, b, apart, f"{low}–{high}", spread, verdict)
+        name, verdict = NAMES[row.figure], "beyond it" if row.told else ""
+        if narrow:  # a name may break between its words, a figure nowhere
+            name, verdict = name.replace(" ", "\n"), verdict.replace(" ", "\n")
+        table.add_row(name, a, b, apart, f"{low}–{high}", spread, Text(verdict, "bold yellow"))
     return table
 
 

@@ -26,8 +26,9 @@ from bot.cli.streams import question_of, safe
 from bot.config import Config
 from bot.errors import DumpChoiceError, DumpFileError, EmptyQuestionError
 from bot.render.export import FORMATS, Format, load
+from bot.render.glyphs import columns
 from bot.render.layers import layer_table_text
-from bot.render.table import depth_map, monologue_panel, settle_summary
+from bot.render.table import GUTTER, depth_map, monologue_panel, settle_summary
 from bot.render.text import named
 from bot.services.ask import AskRequest
 from bot.services.dumps import Wish, Written, places
@@ -234,7 +235,7 @@ def show(path: Path, token: int | None = None) -> None:
         DumpChoiceError: it does not hold that token.
     """
     dump, console = load(path), Console()
-    layers = None if token is None else _layers(dump, token)
+    layers = None if token is None else _layers(dump, token, console.width)
     console.print(Text(safe(" · ".join(_facts(dump))), "dim"))
     trace = dump.trace
     if trace is None:
@@ -248,12 +249,13 @@ def show(path: Path, token: int | None = None) -> None:
     if whole:
         console.print(Text(safe("".join(trace.tokens).strip()), "bold"))
     told = [monologue_panel(verify(tell(trace), trace))] if whole and predicts(trace) else []
-    seen: list[RenderableType] = [depth_map(trace, width=console.width), Text(f"     {settle_summary(trace)}", "dim")]
+    summary = Padding(Text(settle_summary(trace), "dim"), (0, 0, 0, GUTTER))
+    seen: list[RenderableType] = [depth_map(trace, width=console.width), summary]
     console.print(Padding(Group(*note, *told, *seen), (1, 0)))
 
 
-def _layers(dump: LayerDump, token: int) -> Text:
-    """A token's depths, from the last to the first.
+def _layers(dump: LayerDump, token: int, width: int) -> Text:
+    """A token's depths, from the last to the first; in a narrow terminal the candidates are cut, and never a figure.
 
     Raises:
         DumpChoiceError: the dump does not hold them.
@@ -266,7 +268,11 @@ def _layers(dump: LayerDump, token: int) -> Text:
         told = f"{held[0]} to {held[-1]}" if held == list(range(held[0], held[-1] + 1)) else ", ".join(map(str, held))
         raise DumpChoiceError(f"This dump holds no token {token} of the answer.", hint=f"It holds {told}.")
     t = held.index(token)
-    return Text(f"token {token}, {named(emitted_text(trace, t))}\n\n{safe(layer_table_text(trace, t, every=True))}")
+    for letters in range(12, 3, -1):
+        table = safe(layer_table_text(trace, t, every=True, letters=letters))
+        if max(columns(line) for line in table.splitlines()) <= width:
+            break
+    return Text(f"token {token}, {named(emitted_text(trace, t))}\n\n{table}")
 
 
 def _facts(dump: LayerDump) -> Iterable[str]:

@@ -56,7 +56,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
         write_json(report.to_json())
         return
     console = Console()
-    for shown in tables(report):
+    for shown in tables(report, width=console.width):
         console.print(shown)
 
 

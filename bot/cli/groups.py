@@ -16,7 +16,7 @@ model_cli = typer.Typer(
 )
 lens_cli = typer.Typer(
     help="Train a lens, and measure it. A lens turns what the model holds at each depth into words. The logit lens, which is the"
-    " model's own output layer, needs no training; these may read the early depths better.",
+    " model's own output layer, needs no training; a trained lens may read the early depths better.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

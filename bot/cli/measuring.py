@@ -137,8 +137,8 @@ def evaluate_bank(
 ) -> None:
     """Ask the model all trick questions.
 
-    Each trick has a plain twin, a similar question without the trick. You see how many of both it gets right, and which confidence
-    measure best flags wrong answers.
+    Each trick has a plain twin, a similar question without the trick. You see how many of both it gets right, and which
+    confidence measure best flags wrong answers.
     """
     from bot.cli.evaluate import Wishes, run_eval
 

@@ -19,7 +19,7 @@ from bot.render.text import visible
 STDIN = "-"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _HARMLESS = "\n\u200d\ufe0f"  # line breaks, and what joins emoji
-_PLAIN = dict(zip("✓✗×…·•–—−›≤“”‘’░▒▓█▀▼→", "vxx..*---><\"\"''.:%##v>", strict=True))
+_PLAIN = dict(zip("✓✗×…·•–—−›≤“”‘’░▒▓█▀▼→", "vxx..*---><\"\"'':+%##v>", strict=True))
 """Stand-ins of the same width, so that marks keep their meaning and a map of shades its shades."""
 
 

@@ -118,7 +118,7 @@ def _checked(model: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     except ValidationError as error:
         field = str(error.errors()[0]["loc"][0])
         raise ForwardPassError(
-            f"`--{field} {changes.get(field)}` is nothing that can be chosen.",
+            f"`--{field} {changes.get(field)}` is not among the choices.",
             hint="Devices: auto, cpu, cuda, cuda:N, mps. Dtypes: auto, float32, bfloat16, float16.",
         ) from error
 
@@ -141,7 +141,7 @@ def _check(wishes: Wishes, plot: Path | None) -> None:
         raise ForwardPassError("Give either --model or --shape.", hint="A shape is a model of random weights.")
     if wishes.layers is not None and wishes.shape is None:
         raise ForwardPassError(
-            "--layers cuts a --shape; a real model keeps its layers.", hint="For example: --shape gpt2 --layers 2"
+            "--layers cuts a --shape. A real model keeps its layers.", hint="For example: --shape gpt2 --layers 2"
         )
     if wishes.askers is not None:
         _counts(wishes.askers)

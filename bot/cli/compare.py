@@ -72,7 +72,7 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
         raise EmptyQuestionError("One of the questions is empty.", hint="Write two questions, each in quotes.")
     check_plot(plot)
     if plot is not None and plot.suffix.lower() != ".png":
-        raise ForwardPassError(f"`{plot}` is no PNG.", hint="Let its name end in .png.")
+        raise ForwardPassError(f"`{plot}` is no PNG.", hint="Give it a name that ends in .png.")
     plain = given(controls, *questions) if controls else controls_for(*questions)
     plain = plain if len(plain) >= LEAST else ()
     engine = load_engine(config)
@@ -82,7 +82,7 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
     if plot is not None:
         picture, _alt = drawn(own, theirs, beside, title=engine.info.name, locale="en-US")
         if picture is None:
-            raise ForwardPassError("One of the answers decided no word: there is nothing to draw.")
+            raise ForwardPassError("One of the answers has no pivotal token, so there is nothing to draw.")
         write_plot(plot, picture)
     _print([(questions[0], one, own), (questions[1], two, theirs)], beside, told, as_json=as_json)
 

@@ -123,7 +123,7 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
     changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
     if changed:
         told = ", ".join(f"{key} {found.get(key)!r}, now {settings.get(key)!r}" for key in changed)
-        raise ForwardPassError(f"`{output}` is of another evaluation: {told}.", hint="Name another --output.")
+        raise ForwardPassError(f"`{output}` holds another evaluation: {told}.", hint="Name another --output.")
     return records
 
 

@@ -108,11 +108,19 @@ def _memory(found: Outlook) -> list[tuple[str, Text]]:
     for number, (name, size) in enumerate(found.weights.items()):
         rows.append(("weights" if not number else "", Text(f"{gigabytes(size):>7}  {name}")))
     others = (
-        ("download", found.download, "files of weights"),
+        ("download", found.download, _fetched(found)),
         ("conversation", found.cache, "for each 1,000 tokens (keys and values)"),
         ("second pass", found.second_pass, "at most, about, while an inner voice is read"),
     )
     return rows + [(label, Text(f"{gigabytes(size):>7}  {words}")) for label, size, words in others if size is not None]
+
+
+def _fetched(found: Outlook) -> str:
+    from models.loading.placing import gigabytes
+
+    if found.on_disk is None or found.on_disk == found.download:
+        return "files of weights"
+    return f"to fetch; {gigabytes(found.on_disk)} on disk once converted"
 
 
 def _here(found: Outlook) -> list[tuple[str, Text]]:

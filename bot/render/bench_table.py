@@ -70,7 +70,7 @@ def _table(title: str, *columns: str, edge: bool = True) -> Table:
         box=box.SIMPLE_HEAD,
         show_edge=edge,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, int(edge), 0, 0),
     )
     for at, column in enumerate(columns):
         table.add_column(column, justify="right" if at else "left", overflow="fold")  # a cell may break, and none is cut

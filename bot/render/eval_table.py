@@ -56,7 +56,9 @@ def verdict(report: Report) -> str:
 def _table(title: str, *columns: str, narrow: bool, left: int = 1, caption: str | None = None) -> Table:
     """A table whose first columns are words; boxed where there is room."""
     style: dict[str, Any] = (
-        {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 1, 0, 0), "show_edge": False} if narrow else {}
+        {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, int(len(columns) < 7), 0, 0), "show_edge": False}
+        if narrow
+        else {}
     )
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", **style)
     for at, column in enumerate(columns):

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -289,7 +290,8 @@ def _arrays(dump: LayerDump) -> Table:
     """Name, axes, shape and range of each array."""
     table = Table(box=None, pad_edge=False)
     for name in ("array", "axes", "shape", "type", "least", "most"):
-        table.add_column(name, justify="right" if name in {"least", "most"} else "left")
+        justify: Literal["left", "right"] = "right" if name in {"least", "most"} else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in {"axes", "shape"})
     for name, array in dump.arrays.items():
         ends = (f"{array.min():.4g}", f"{array.max():.4g}") if array.size and array.dtype.kind in "fi" else ("", "")
         shape = " × ".join(map(str, array.shape))

@@ -210,7 +210,7 @@ def load_config(
     Raises:
         ConfigError: with every problem at once.
     """
-    file = _settings_file(path, environ)
+    file = settings_file(path, environ)
     from_environment, origins = environment_settings(environ, Config)
     sources: list[tuple[object, str]] = [
         (_from_file(file) if file else None, file.name if file else FILE_NAME),
@@ -239,7 +239,8 @@ def _validated(settings: Settings, origins: Mapping[str, str]) -> tuple[Config, 
         return Config(), value_problems(error, settings, Config, origins)
 
 
-def _settings_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+def settings_file(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that `load_config` reads; None when there is none and the defaults apply. Raises ConfigError."""
     named = environ.get(FILE_VARIABLE)
     if path is None and not named:
         default = Path(FILE_NAME)

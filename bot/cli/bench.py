@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.console import Console
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.bench_plot import draw
@@ -56,10 +55,10 @@ def run_bench(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | Non
     if plot is not None:
         write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
     if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(report.to_json())
         return
     console = Console()
-    for shown in tables(report):
+    for shown in tables(report, width=console.width):
         console.print(shown)
 
 
@@ -119,7 +118,7 @@ def _checked(model: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     except ValidationError as error:
         field = str(error.errors()[0]["loc"][0])
         raise ForwardPassError(
-            f"`--{field} {changes.get(field)}` is nothing that can be chosen.",
+            f"`--{field} {changes.get(field)}` is not among the choices.",
             hint="Devices: auto, cpu, cuda, cuda:N, mps. Dtypes: auto, float32, bfloat16, float16.",
         ) from error
 
@@ -142,7 +141,7 @@ def _check(wishes: Wishes, plot: Path | None) -> None:
         raise ForwardPassError("Give either --model or --shape.", hint="A shape is a model of random weights.")
     if wishes.layers is not None and wishes.shape is None:
         raise ForwardPassError(
-            "--layers cuts a --shape; a real model keeps its layers.", hint="For example: --shape gpt2 --layers 2"
+            "--layers cuts a --shape. A real model keeps its layers.", hint="For example: --shape gpt2 --layers 2"
         )
     if wishes.askers is not None:
         _counts(wishes.askers)

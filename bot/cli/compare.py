@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.options import ConfigOption, TokensOption, read_config, sampled
+from bot.cli.options import ConfigOption, JsonOption, TokensOption, read_config, sampled
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from models.types import Answer, Engine
 
 Found = tuple["Answer", "Reading | None"]
+ROOMY = 72
+"""Columns in which the widest figures hold beside unbroken names."""
 NAMES = {
     "final_prob": "final probability",
     "entropy": "entropy, nats",
@@ -28,18 +30,28 @@ NAMES = {
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="For example: How many eyes does my foot have?")],
-    b: Annotated[str, typer.Argument(help="For example: How many eyes does a giraffe have?")],
+    a: Annotated[str, typer.Argument(metavar="A", help="For example: How many eyes does my foot have?")],
+    b: Annotated[str, typer.Argument(metavar="B", help="For example: How many eyes does a giraffe have?")],
     config: ConfigOption = None,
     controls: Annotated[
         str | None,
-        typer.Option("--controls", help="Three to six plain questions: one;two;three. The bank's otherwise.", show_default=False),
+        typer.Option(
+            "--controls",
+            metavar="QUESTIONS",
+            help="Your own controls: three to six plain questions, such as one;two;three. Without it: the question bank's.",
+            show_default=False,
+        ),
     ] = None,
     max_new_tokens: TokensOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw a picture into this PNG file.", show_default=False)] = None,
+    as_json: JsonOption = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw a picture into this .png file.", show_default=False)
+    ] = None,
 ) -> None:
-    """Put two questions and their matched controls to the model: what is further apart than the controls are?"""
+    """Compare the answers to two questions.
+
+    Plain questions of the same form are the controls. A difference counts only where it is larger than any among the controls.
+    """
     settings = sampled(read_config(config), max_new_tokens=max_new_tokens)
     run(settings, (a.strip(), b.strip()), controls, as_json=as_json, plot=plot)
 
@@ -60,7 +72,7 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
         raise EmptyQuestionError("One of the questions is empty.", hint="Write two questions, each in quotes.")
     check_plot(plot)
     if plot is not None and plot.suffix.lower() != ".png":
-        raise ForwardPassError(f"`{plot}` is no PNG.", hint="Let its name end in .png.")
+        raise ForwardPassError(f"`{plot}` is no PNG.", hint="Give it a name that ends in .png.")
     plain = given(controls, *questions) if controls else controls_for(*questions)
     plain = plain if len(plain) >= LEAST else ()
     engine = load_engine(config)
@@ -70,7 +82,7 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
     if plot is not None:
         picture, _alt = drawn(own, theirs, beside, title=engine.info.name, locale="en-US")
         if picture is None:
-            raise ForwardPassError("One of the answers decided no word: there is nothing to draw.")
+            raise ForwardPassError("One of the answers has no pivotal token, so there is nothing to draw.")
         write_plot(plot, picture)
     _print([(questions[0], one, own), (questions[1], two, theirs)], beside, told, as_json=as_json)
 
@@ -106,30 +118,41 @@ def _print(
     for name, (question, answer, row) in zip("AB", pair, strict=True):
         console.print(Text(f"{name}  {question}", "bold"))
         console.print(Text(f"   {' '.join(answer.text.split()) or '(nothing)'}"))
-        console.print(Text(f"   pivotal token {row.token!r}" if row else "   no word of it was decided", "dim"))
+        console.print(Text(f"   pivotal token {row.token!r}" if row else "   no pivotal token: no word of it was decided", "dim"))
     if not told:
         console.print(
-            Text("No controls for these, so nothing is claimed of their difference. Give some with --controls.", "yellow")
+            Text(
+                "I have no controls for these questions, so nothing is claimed of their difference. Give some with --controls.",
+                "yellow",
+            )
         )
         return None
-    console.print(Text("At the pivotal tokens; a difference counts beyond the spread of the controls:", "dim"))
-    console.print(_table(told))
+    console.print(
+        Text(
+            "At the pivotal tokens, which decided the answers. A difference counts if it exceeds the spread of the controls.",
+            "dim",
+        )
+    )
+    console.print(_table(told, narrow=console.width < ROOMY))
     console.print(Text(f"{len(controls)} controls: " + " · ".join(control.question for control in controls), "dim"))
     return None
 
 
-def _table(told: Iterable[Contrast]) -> Table:
+def _table(told: Iterable[Contrast], *, narrow: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
     for heading in ("A", "B", "apart", "controls", "spread", ""):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in told:
         values = [_written(row.figure, value) for value in (row.a, row.b, row.apart, row.low, row.high, row.spread)]
         a, b, apart, low, high, spread = values
-        verdict = Text("beyond it", "bold yellow") if row.told else Text("")
-        table.add_row(NAMES[row.figure], a, b, apart, f"{low}–{high}", spread, verdict)
+        name, verdict = NAMES[row.figure], "beyond it" if row.told else ""
+        if narrow:  # a name may break between its words, a figure nowhere
+            name, verdict = name.replace(" ", "\n"), verdict.replace(" ", "\n")
+        table.add_row(name, a, b, apart, f"{low}–{high}", spread, Text(verdict, "bold yellow"))
     return table
 
 
@@ -140,9 +163,9 @@ def _written(figure: str, value: float) -> str:
 def _print_json(
     pair: Sequence[tuple[str, Answer, Reading | None]], controls: Sequence[Control], told: Sequence[Contrast]
 ) -> None:
-    import json
-    import sys
     from dataclasses import asdict
+
+    from bot.cli.streams import write_json
 
     def figures(row: Reading | None) -> dict[str, Any] | None:
         if row is None:
@@ -152,5 +175,4 @@ def _print_json(
     shown = [{"question": q, "answer": answer.text, "figures": figures(row)} for q, answer, row in pair]
     beside = [{"question": c.question, "answer": c.text, "figures": figures(c.reading)} for c in controls]
     differences = [{**asdict(row), "apart": row.apart, "spread": row.spread, "told": row.told} for row in told]
-    found = {"a": shown[0], "b": shown[1], "controls": beside, "differences": differences}
-    sys.stdout.write(json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
+    write_json({"a": shown[0], "b": shown[1], "controls": beside, "differences": differences})

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -22,12 +23,14 @@ from rich.text import Text
 
 from bot import log as logs
 from bot.app import App, open_app
+from bot.cli.streams import question_of, safe
 from bot.config import Config
 from bot.errors import DumpChoiceError, DumpFileError, EmptyQuestionError
 from bot.render.export import FORMATS, Format, load
+from bot.render.glyphs import columns
 from bot.render.layers import layer_table_text
-from bot.render.table import depth_map, monologue_panel, settle_summary
-from bot.render.text import named, visible
+from bot.render.table import GUTTER, depth_map, monologue_panel, settle_summary
+from bot.render.text import named
 from bot.services.ask import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
@@ -36,9 +39,9 @@ from models.readings import emitted_text, predicts
 from models.types import LensName, Style
 
 STDOUT = Path("-")
+_KNOWN = f"Use one of these endings: {', '.join(f'.{form}' for form in FORMATS)}. Or say --format."
 EXAMPLE = 'For example: forwardpass dump "How many eyes does my foot have?" -o foot.json'
-_HARMLESS = "\n\u200d\ufe0f"  # line breaks, and what joins emoji
-_DISPOSED = "Jacobian lens: what each depth is disposed to say; no prediction, and nothing is told from it."
+_DISPOSED = "Jacobian lens: what each depth is disposed to say. This is no prediction, so no text is written from it."
 _BINARY = ("npz", "safetensors", "json.gz", "csv.gz")
 
 
@@ -66,22 +69,23 @@ def dump(config: Config, given: Given) -> None:
     Raises:
         ForwardPassError: they do not go together, or it cannot be done.
     """
-    sources = [source for source in (given.question, given.run_id, given.load) if source is not None]
-    if len(sources) != 1:
-        raise DumpChoiceError("Give a question, or --run, or --load: one of them.", hint=EXAMPLE)
+    other = given.run_id is not None or given.load is not None
+    question = given.question if other else question_of(given.question)
+    if (question is not None) + (given.run_id is not None) + (given.load is not None) != 1:
+        raise DumpChoiceError("Give one of them: a question, or --run, or --load.", hint=EXAMPLE)
     if given.load is not None:
         show(given.load, given.token)
         return
     if given.token is not None:
-        raise DumpChoiceError("--token shows one token of a dump file.", hint="Add --load FILE, or leave it out.")
+        raise DumpChoiceError("--token shows one token of a dump file.", hint="Add --load FILE, or leave --token out.")
     if given.output is None:
-        raise DumpChoiceError("Say where to: -o FILE, or -o - for the standard output.", hint=EXAMPLE)
+        raise DumpChoiceError("Say where the dump goes: -o FILE, or -o - for standard output.", hint=EXAMPLE)
     wish = Wish(given.what, form_of(given.form, given.output), _places(given.positions), _places(given.depths), given.lens)
     target = Target(given.output, given.force)
     if given.run_id is not None:
         dump_run(config, given.run_id, wish, target)
     else:
-        dump_question(config, given.question or "", wish, target, style=given.style)
+        dump_question(config, question or "", wish, target, style=given.style)
 
 
 def _places(text: str | None) -> tuple[int, ...] | None:
@@ -104,20 +108,29 @@ class Target:
         """
         if self.path == STDOUT:
             if form in _BINARY and sys.stdout.isatty():
-                raise DumpChoiceError(f"{form} is no text.", hint="Send it into a pipe or a file: -o FILE.")
+                raise DumpChoiceError(f"{form} is no text, so a terminal cannot show it.", hint="Write it to a file: -o FILE.")
             return
         if self.path.is_dir() or not self.path.expanduser().resolve().parent.is_dir():
-            raise DumpFileError(f"`{self.path}` cannot be written.", hint="Name a file in a folder that is there.")
+            raise DumpFileError(f"`{self.path}` cannot be written.", hint="Name a file in a folder that exists.")
         if self.path.exists() and not self.force:
-            raise DumpFileError(f"`{self.path}` is there already.", hint="Choose another name, or add --force.")
+            raise DumpFileError(f"`{self.path}` is there already.", hint="Choose another name, or add --force to replace it.")
 
 
 def form_of(form: Format | None, path: Path) -> Format:
-    """The format that was asked for, or that the file's name says; JSON otherwise."""
-    if form is not None:
-        return form
-    named: list[Format] = [f for f in FORMATS if path.name.lower().endswith(f".{f}")]
-    return max(named, key=len, default="json")
+    """The format that was asked for, or that the file's name says; JSON where neither says one.
+
+    Raises:
+        DumpChoiceError: the name's ending is no format, or not the one that was asked for.
+    """
+    endings: list[Format] = [f for f in FORMATS if path.name.lower().endswith(f".{f}")]
+    ending = max(endings, key=len, default=None)
+    if form is None and ending is None and path.suffix:
+        raise DumpChoiceError(f"`{path}` ends in {path.suffix}, which is no format of a dump.", hint=_KNOWN)
+    if form is not None and ending not in {None, form}:
+        raise DumpChoiceError(
+            f"`{path}` ends in .{ending}, and --format says {form}.", hint="Leave --format out, or rename the file."
+        )
+    return form or ending or "json"
 
 
 def dump_question(config: Config, question: str, wish: Wish, target: Target, *, style: Style | None) -> None:
@@ -223,8 +236,8 @@ def show(path: Path, token: int | None = None) -> None:
         DumpChoiceError: it does not hold that token.
     """
     dump, console = load(path), Console()
-    layers = None if token is None else _layers(dump, token)
-    console.print(Text(_safe(" · ".join(_facts(dump))), "dim"))
+    layers = None if token is None else _layers(dump, token, console.width)
+    console.print(Text(safe(" · ".join(_facts(dump))), "dim"))
     trace = dump.trace
     if trace is None:
         console.print(_arrays(dump))
@@ -235,14 +248,15 @@ def show(path: Path, token: int | None = None) -> None:
         return
     whole = trace.length == len(dump.answer_ids)  # what is told is told of a whole answer
     if whole:
-        console.print(Text(_safe("".join(trace.tokens).strip()), "bold"))
+        console.print(Text(safe("".join(trace.tokens).strip()), "bold"))
     told = [monologue_panel(verify(tell(trace), trace))] if whole and predicts(trace) else []
-    seen: list[RenderableType] = [depth_map(trace, width=console.width), Text(f"     {settle_summary(trace)}", "dim")]
+    summary = Padding(Text(settle_summary(trace), "dim"), (0, 0, 0, GUTTER))
+    seen: list[RenderableType] = [depth_map(trace, width=console.width), summary]
     console.print(Padding(Group(*note, *told, *seen), (1, 0)))
 
 
-def _layers(dump: LayerDump, token: int) -> Text:
-    """A token's depths, from the last to the first.
+def _layers(dump: LayerDump, token: int, width: int) -> Text:
+    """A token's depths, from the last to the first; in a narrow terminal the candidates are cut, and never a figure.
 
     Raises:
         DumpChoiceError: the dump does not hold them.
@@ -255,12 +269,11 @@ def _layers(dump: LayerDump, token: int) -> Text:
         told = f"{held[0]} to {held[-1]}" if held == list(range(held[0], held[-1] + 1)) else ", ".join(map(str, held))
         raise DumpChoiceError(f"This dump holds no token {token} of the answer.", hint=f"It holds {told}.")
     t = held.index(token)
-    return Text(f"token {token}, {named(emitted_text(trace, t))}\n\n{_safe(layer_table_text(trace, t, every=True))}")
-
-
-def _safe(text: str) -> str:
-    """A text from a file, without what would steer a terminal."""
-    return "".join(char if char.isprintable() or char in _HARMLESS else visible(char) for char in text)
+    for letters in range(12, 3, -1):
+        table = safe(layer_table_text(trace, t, every=True, letters=letters))
+        if max(columns(line) for line in table.splitlines()) <= width:
+            break
+    return Text(f"token {token}, {named(emitted_text(trace, t))}\n\n{table}")
 
 
 def _facts(dump: LayerDump) -> Iterable[str]:
@@ -277,7 +290,8 @@ def _arrays(dump: LayerDump) -> Table:
     """Name, axes, shape and range of each array."""
     table = Table(box=None, pad_edge=False)
     for name in ("array", "axes", "shape", "type", "least", "most"):
-        table.add_column(name, justify="right" if name in {"least", "most"} else "left")
+        justify: Literal["left", "right"] = "right" if name in {"least", "most"} else "left"
+        table.add_column(name, justify=justify, no_wrap=name not in {"axes", "shape"})
     for name, array in dump.arrays.items():
         ends = (f"{array.min():.4g}", f"{array.max():.4g}") if array.size and array.dtype.kind in "fi" else ("", "")
         shape = " × ".join(map(str, array.shape))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.eval_plot import draw
@@ -53,10 +53,10 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     if plot is not None:
         write_plot(plot, draw(report, form=plot.suffix[1:].lower()))
     if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(report.to_json())
         return
     console = Console()
-    for shown in tables(report):
+    for shown in tables(report, width=console.width):
         console.print(shown)
 
 
@@ -123,7 +123,7 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
     changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
     if changed:
         told = ", ".join(f"{key} {found.get(key)!r}, now {settings.get(key)!r}" for key in changed)
-        raise ForwardPassError(f"`{output}` is of another evaluation: {told}.", hint="Name another --output.")
+        raise ForwardPassError(f"`{output}` holds another evaluation: {told}.", hint="Name another --output.")
     return records
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import LensTrainingError
 from bot.render.lens_plot import draw
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from models.fitting.evaluating import Measured
     from models.lenses.affine import Card
 
-DISPOSITION = "The Jacobian lens reads what each depth is disposed to say, not a prediction, so that it need not come near."
+DISPOSITION = "It shows what each depth is disposed to say. This is not a prediction, so it need not come near the output."
+KL = "KL: how far the words of a depth are from those of the output. 0 is no difference."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,7 @@ def train(config: Config, wishes: Wishes) -> None:
     with _progress() as show:
         made = training.train(config.model, wanted, path, prompt=config.prompt, on_done=show)
     _show(made.card)
-    Console(stderr=True).print(
-        Text(f"✓ The lens is ready in {path}; set `lens.kind: {wishes.kind}` to read through it."), soft_wrap=True
-    )
+    Console(stderr=True).print(Text(f"✓ The lens is ready in {path}. To use it, set `lens.kind: {wishes.kind}`."), soft_wrap=True)
 
 
 @contextmanager
@@ -124,7 +123,7 @@ def evaluate(config: Config, wishes: Measure, *, as_json: bool, plot: Path | Non
     if plot is not None:
         write_plot(plot, draw(found, form=plot.suffix[1:].lower()))
     if as_json:
-        print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))  # noqa: T201
+        write_json(found.to_json())
         return
     _show_measured(found)
 
@@ -135,7 +134,7 @@ def _show_measured(found: Measured) -> None:
     console.print(
         Text.assemble((f"{card.kind} lens", "bold"), f" of {card.model}, on {found.positions:,} positions: {found.source}")
     )
-    table = Table(title="KL(final || depth) in nats", title_justify="left")
+    table = Table(title="KL(final || depth) in nats", title_justify="left", caption=KL, caption_justify="left")
     for name in ("depth", "logit", card.kind):
         table.add_column(name, justify="right")
     for depth, row in enumerate(zip(found.logit, found.learned, strict=True)):
@@ -158,7 +157,7 @@ def info(path: Path, *, as_json: bool = False) -> None:
 
     card = store.load(path.expanduser()).card
     if as_json:
-        print(json.dumps(asdict(card), ensure_ascii=False))  # noqa: T201
+        write_json(asdict(card))
     else:
         _show(card)
 
@@ -180,14 +179,13 @@ def _show(card: Card) -> None:
     console.print(Text(f"{card.source} · {counts} · {made} · {card.seconds:.0f} s · seed {card.seed}", "dim"))
     console.print(_table(card))
     if card.kind == "jacobian":
-        console.print(
-            Text("It reads what each depth is disposed to say, not a prediction, so that it need not come near.", "dim")
-        )
+        console.print(Text(DISPOSITION, "dim"))
 
 
 def _table(card: Card) -> Table:
     """A row for each depth: KL of each lens, then which map was kept, or how well the mean is known."""
-    table = Table(title="KL(final || depth) in nats, on held-out text", title_justify="left")
+    title = "KL(final || depth) in nats, on text that it was not trained on"
+    table = Table(title=title, title_justify="left", caption=KL, caption_justify="left")
     errors = card.method.get("relative_error") or ()
     last = "map" if card.kind == "tuned" else "standard error of J"
     for name in ("depth", *card.held_out_kl, last):

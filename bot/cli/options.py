@@ -10,18 +10,65 @@ import typer
 if TYPE_CHECKING:
     from bot.config import Config
 
+QUESTION = "For example: How many eyes does my foot have? Write - to read it from standard input."
+
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The config file; ./config.yaml when there is one.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The settings file. Without it: ./config.yaml, if there is one.",
+        show_default=False,
+    ),
 ]
 StyleOption = Annotated[
-    Literal["chat", "story"] | None, typer.Option("--style", help="How the question becomes a prompt.", show_default=False)
+    Literal["chat", "story"] | None,
+    typer.Option(
+        "--style",
+        help="How the question becomes a prompt. chat: in the model's own chat format. story: as the next line of a page of"
+        " questions and answers, which any model can continue.",
+        show_default=False,
+    ),
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Same seed, same answer.", show_default=False)]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", help="The same seed gives the same answer.", show_default=False)
+]
 TemperatureOption = Annotated[
-    float | None, typer.Option("--temperature", min=0.0, max=2.0, help="0 is greedy.", show_default=False)
+    float | None,
+    typer.Option(
+        "--temperature",
+        metavar="X",
+        min=0.0,
+        max=2.0,
+        help="How freely words are drawn. 0 always takes the likeliest.",
+        show_default=False,
+    ),
 ]
 TokensOption = Annotated[
-    int | None, typer.Option("--max-new-tokens", min=1, max=4096, help="Longest answer, in tokens.", show_default=False)
+    int | None,
+    typer.Option(
+        "--max-new-tokens",
+        metavar="N",
+        min=1,
+        max=4096,
+        help="The longest answer, in tokens: pieces of words.",
+        show_default=False,
+    ),
+]
+LensOption = Annotated[
+    Literal["logit", "tuned", "jacobian"] | None,
+    typer.Option(
+        "--lens",
+        help="What turns each depth into words. logit: the model's own output layer. tuned, jacobian: made with"
+        " `forwardpass lens train`. jacobian changes only the map; the text still uses the logit lens.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw a picture into this file: .png, .svg or .pdf.", show_default=False),
 ]
 
 

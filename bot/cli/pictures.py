@@ -16,7 +16,7 @@ def check_plot(plot: Path | None) -> None:
         ForwardPassError: the name is no picture's, or its folder is not there.
     """
     if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise ForwardPassError(f"`{plot}` is no picture.", hint=f"Let its name end in {', '.join(PICTURES)}.")
+        raise ForwardPassError(f"`{plot}` is no picture.", hint=f"Give it a name that ends in {', '.join(PICTURES)}.")
     if plot is not None and not plot.expanduser().resolve().parent.is_dir():
         raise ForwardPassError(f"There is no folder for `{plot}`.", hint="Make it first.")
 

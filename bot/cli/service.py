@@ -1,23 +1,29 @@
-"""``forwardpass run`` and ``check-config``: the bot in production, with the errors that Discord gives put into words."""
+"""``forwardpass run``, ``check-config`` and ``invite``: the bot in production, with Discord's errors put into words."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import os
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import discord
 import yaml
 from rich.console import Console
+from rich.text import Text
 
 from bot import log as logs
 from bot.app import open_app
 from bot.cli import weights
-from bot.client import create_bot
-from bot.config import Config, read_token
-from bot.errors import BadTokenError, DiscordSetupError, MissingIntentError
+from bot.cli.streams import safe
+from bot.client import create_bot, invite_url
+from bot.config import FILE_VARIABLE, Config, read_token, settings_file
+from bot.config_reading import environment_settings
+from bot.errors import BadTokenError, DiscordSetupError, ForwardPassError, MissingIntentError
 from bot.ui.trouble import TROUBLE, described
 from models.types import DEFAULT_MODEL
 
@@ -84,11 +90,46 @@ def _seen(task: asyncio.Task[object]) -> None:
         task.exception()
 
 
-def show_config(config: Config) -> None:
-    """Print the settings as they come to, defaults included. Secrets are no settings, and a database URL is not shown."""
+def show_config(config: Config, named: Path | None = None) -> None:
+    """Print the settings as they come to, defaults included, and where they come from; ``named`` is what ``--config`` says.
+
+    Secrets are no settings, and a database URL is not shown.
+    """
     data = config.model_dump(mode="json")
     if data["storage"]["url"]:
         data["storage"]["url"] = "(set)"
     console = Console()
-    console.print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), highlight=False, markup=False, end="")
+    console.print(
+        yaml.safe_dump(data, sort_keys=False, allow_unicode=True), highlight=False, markup=False, end="", soft_wrap=True
+    )
     console.print("[green]✓[/] The config is good.")
+    for line in _origins(named):
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _origins(named: Path | None) -> Iterator[str]:
+    """Which file was read, and which environment variables override it: their names alone, since values may be secret."""
+    file = settings_file(named)
+    if file is None:
+        yield "I found no config file, so the defaults apply."
+    else:
+        by = f", which {FILE_VARIABLE} names" if named is None and os.environ.get(FILE_VARIABLE) else ""
+        yield f"I read it from {safe(str(file.absolute()))}{by}."
+    _, variables = environment_settings(os.environ, Config)
+    if variables:
+        yield f"These environment variables override it: {', '.join(sorted(variables.values()))}."
+
+
+def show_invite(application_id: str) -> None:
+    """Print the link that adds the bot to a server.
+
+    Raises:
+        ForwardPassError: it is no application id.
+    """
+    if not re.fullmatch("[0-9]{17,20}", application_id.strip()):
+        raise ForwardPassError(
+            f"`{safe(application_id)}` is no application id, which is a number of 17 to 20 digits.",
+            hint="You find it at https://discord.com/developers/applications: choose your application, then General Information,"
+            " then Application ID.",
+        )
+    print(invite_url(int(application_id)))  # noqa: T201

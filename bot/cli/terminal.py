@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bot import log as logs
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import causal_panel, depth_map, monologue_panel
@@ -27,7 +26,12 @@ from models.types import Answer, Engine, Job, LensName, Prober, Style, Turn
 
 log = logging.getLogger(__name__)
 Writer = Literal["told", "model"]
-DISPOSED = "Jacobian lens: what each depth is disposed to say; no prediction. The voice above is told through the logit lens."
+DISPOSED = (
+    "Jacobian lens: what each depth is disposed to say. This is no prediction, and the text above still uses the logit lens."
+)
+NO_QUESTION = (
+    'Write it in quotes: forwardpass ask "How many eyes does my foot have?" Or send it through a pipe: echo "…" | forwardpass ask'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,12 @@ def ask_once(
         ForwardPassError: the question or the model is not fit.
     """
     if not question.strip():  # said before the model is loaded, and without the hint for Discord
-        raise EmptyQuestionError("There is no question.", hint='For example: forwardpass ask "How many eyes does my foot have?"')
+        raise EmptyQuestionError("There is no question.", hint=NO_QUESTION)
     engine = load_engine(config)
     job = Job(question, (), style, config.sampling)
     looks = Looks.of(config, watch=watch, why=why)
     if as_json:
-        sys.stdout.write(json.dumps(report(engine, job, looks), ensure_ascii=False, allow_nan=False) + "\n")
+        write_json(report(engine, job, looks))
         return
     _answer(Console(), engine, job, looks)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot import log as logs
+from bot.cli.streams import write_json
 from bot.config import Config
 from models.loading import embedded
 
@@ -68,7 +68,7 @@ def info(config: Config, model_id: str | None = None, *, revision: str | None = 
     with Console(stderr=True).status("reading the config"):
         found = look(wanted)
     if as_json:
-        print(json.dumps(dataclasses.asdict(found), ensure_ascii=False))  # noqa: T201
+        write_json(dataclasses.asdict(found))
     else:
         _show(found)
 
@@ -108,11 +108,19 @@ def _memory(found: Outlook) -> list[tuple[str, Text]]:
     for number, (name, size) in enumerate(found.weights.items()):
         rows.append(("weights" if not number else "", Text(f"{gigabytes(size):>7}  {name}")))
     others = (
-        ("download", found.download, "files of weights"),
+        ("download", found.download, _fetched(found)),
         ("conversation", found.cache, "for each 1,000 tokens (keys and values)"),
         ("second pass", found.second_pass, "at most, about, while an inner voice is read"),
     )
     return rows + [(label, Text(f"{gigabytes(size):>7}  {words}")) for label, size, words in others if size is not None]
+
+
+def _fetched(found: Outlook) -> str:
+    from models.loading.placing import gigabytes
+
+    if found.on_disk is None or found.on_disk == found.download:
+        return "files of weights"
+    return f"to fetch; {gigabytes(found.on_disk)} on disk once converted"
 
 
 def _here(found: Outlook) -> list[tuple[str, Text]]:

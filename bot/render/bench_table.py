@@ -15,17 +15,20 @@ _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _RATES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 _SHORT = {"lean reference": "lean ref."}
 SPREAD = "median, and in brackets the quartiles"
+ROOMY = 80
+"""Columns in which quartiles stand beside their median; in fewer, below it."""
 
 
-def tables(report: Report) -> Iterator[RenderableType]:
-    """What was found, part by part."""
+def tables(report: Report, *, width: int = ROOMY) -> Iterator[RenderableType]:
+    """What was found, part by part, for a terminal of so many columns."""
+    narrow = width < ROOMY
     yield _head(report)
     if report.answer is not None:
         yield _answer(report)
     for work in report.second or ():
-        yield _second(work)
+        yield _second(work, narrow)
     if report.askers is not None:
-        yield _askers(report.askers)
+        yield _askers(report.askers, narrow)
     if report.lag is not None:
         yield _lag(report.lag)
     if report.scaling is not None:
@@ -59,12 +62,18 @@ def _rates(rates: Rates) -> str:
     return f"At best here: {product} of matrix product ({rates.matmul_by}), {read} read from memory"
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, *columns: str, edge: bool = True) -> Table:
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=edge,
+        pad_edge=False,
+        padding=(0, int(edge), 0, 0),
     )
     for at, column in enumerate(columns):
-        table.add_column(column, justify="right" if at else "left")  # a narrow terminal breaks a cell, and cuts none
+        table.add_column(column, justify="right" if at else "left", overflow="fold")  # a cell may break, and none is cut
     return table
 
 
@@ -86,15 +95,21 @@ def _answer(report: Report) -> Table:
     return table
 
 
-def _second(work: SecondPass) -> Table:
+def _second(work: SecondPass, narrow: bool) -> Table:
     title = f"Second pass: {work.prompt_tokens} prompt tokens, {work.answer_tokens} answer tokens, k = {work.k}"
-    table = _table(title, "", "time", "of\nreference", "of\nfloor", "memory", "off")
+    table = _table(title, "", "time", "of\nreference", "of\nfloor", "memory", "off", edge=not narrow)
     for name, way in work.ways.items():
-        table.add_row(*_way(name, way), style="bold" if name in {"cold", "captured"} else "")
+        row = _way(name, way)
+        table.add_row(*map(_stacked, row) if narrow else row, style="bold" if name in {"cold", "captured"} else "")
     share = percent(work.of_answer)
     table.caption = f"The engine's own takes {share} of the time of its answer pass."
     table.caption_justify = "left"
     return table
+
+
+def _stacked(cell: str) -> str:
+    """Quartiles below their median."""
+    return cell.replace(" (", "\n(")
 
 
 def _way(name: str, way: Way) -> tuple[str, ...]:
@@ -108,14 +123,18 @@ def _way(name: str, way: Way) -> tuple[str, ...]:
     )
 
 
-def _askers(found: tuple[Askers, ...]) -> Table:
+def _askers(found: tuple[Askers, ...], narrow: bool) -> Table:
     title = f"Askers at once, {found[0].new_tokens} new tokens each: first text, and all of it"
-    table = _table(title, "askers", "tokens/s", "of one", "first p50", "p95", "all p50", "p95")
+    moments_of = ("first\np50\np95", "all\np50\np95") if narrow else ("first p50", "p95", "all p50", "p95")
+    table = _table(title, "askers", "tokens/s", "of one", *moments_of)
     for crowd in found:
         moments = (crowd.first_p50, crowd.first_p95, crowd.latency_p50, crowd.latency_p95)
         low, middle, high = (number(value) for value in (crowd.speed.q1, crowd.speed.median, crowd.speed.q3))
         told = (f"{middle} ({low}–{high})", f"{number(crowd.to_one.median)}×")
-        table.add_row(str(crowd.askers), *told, *(seconds(figure.median) for figure in moments))
+        times = [seconds(figure.median) for figure in moments]
+        if narrow:
+            told, times = (_stacked(told[0]), told[1]), ["\n".join(times[:2]), "\n".join(times[2:])]
+        table.add_row(str(crowd.askers), *told, *times)
     return table
 
 

@@ -186,8 +186,10 @@ def layer_table_alt(trace: Trace, t: int | None = None, *, locale: str = ENGLISH
     return say.alt(parts)
 
 
-def layer_table_text(trace: Trace, t: int | None = None, *, every: bool = False, locale: str = ENGLISH) -> str:
+def layer_table_text(trace: Trace, t: int | None = None, *, every: bool = False, letters: int = 12, locale: str = ENGLISH) -> str:
     """The same table in letters of one width, for a code block or a terminal; ``every`` depth, or the picture's choice.
+
+    Tokens are cut to so many ``letters``.
 
     Raises:
         ValueError: there is no such token.
@@ -197,7 +199,10 @@ def layer_table_text(trace: Trace, t: int | None = None, *, every: bool = False,
         say(f"short_{key}") for key in ("depth", "top", "top_share", "second", "second_share", "rank", "share", "entropy", "kl")
     ]
     body = [
-        [str(r.depth), fit(r.top, 12), r.top_share, fit(r.second, 12), r.second_share, r.rank, r.share, r.entropy, r.kl]
+        [
+            *(str(r.depth), fit(r.top, letters), r.top_share, fit(r.second, letters), r.second_share),
+            *(r.rank, r.share, r.entropy, r.kl),
+        ]
         for r in layer_rows(trace, at, every=every)
     ]
     widths = [max(columns(line[i]) for line in (heads, *body)) for i in range(len(heads))]

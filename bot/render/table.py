@@ -8,6 +8,7 @@ from typing import Protocol
 
 from matplotlib import colormaps
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.style import Style
@@ -23,6 +24,7 @@ from models.trace import Trace
 
 GUTTER = 5
 WIDEST_CELL, NARROWEST_CELL = 9, 2
+WIDEST_BAR, NARROWEST_BAR = 24, 6
 SHADES = " ·░▒▓█"
 ACCENT = Style(color="cyan", bold=True)
 _MAP = colormaps["inferno"]
@@ -56,8 +58,8 @@ class DepthMap:
         yield from self._head()
         for depth in range(self.trace.depths, -1, -2):
             yield self._row(depth, coloured)
-        yield self._key(coloured)
-        yield self._rows()
+        yield from self._key(coloured, options.max_width)
+        yield Padding(self._rows(), (0, 0, 0, GUTTER))
 
     def _columns(self) -> range:
         return range(self.first, self.first + self.count)
@@ -86,12 +88,18 @@ class DepthMap:
             row.append(" ")
         return row
 
-    def _key(self, coloured: bool) -> Text:
-        key = Text(" " * GUTTER + "probability of the emitted token: ")
+    def _key(self, coloured: bool, width: int) -> Iterator[Text]:
+        """The legend: on one line where there is room, since a line that breaks between a shade and its share says nothing."""
+        name, key = Text(" " * GUTTER + "probability of the emitted token: "), Text()
         for share in (0.0, 0.05, 0.25, 0.5, 1.0):
             key.append("█" if coloured else _shade(share), Style(color=_colour(share)) if coloured else Style())
             key.append(f" {100 * share:.0f}%  ")
-        return key
+        key.rstrip()
+        if name.cell_len + key.cell_len <= width:
+            yield name + key
+        else:
+            yield name
+            yield Text(" " * GUTTER) + key
 
     def _rows(self) -> Text:
         """What the rows and columns are."""
@@ -102,7 +110,7 @@ class DepthMap:
             if self.count < self.trace.length
             else ""
         )
-        return Text(" " * GUTTER + said + some, "dim")
+        return Text(said + some, "dim")
 
 
 def depth_map(trace: Trace, *, width: int = 80) -> DepthMap:
@@ -135,6 +143,19 @@ def _shade(share: float) -> str:
     return SHADES[min(len(SHADES) - 1, int(share**0.5 * len(SHADES)))]
 
 
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """A share as a bar that is drawn to the room there is."""
+
+    share: float
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(NARROWEST_BAR, WIDEST_BAR)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("█" * round(min(options.max_width, WIDEST_BAR) * self.share), "cyan")
+
+
 def causal_panel(check: CausalCheck) -> Table:
     """The causal check as bars: a row per block, its drop in nats, the control's, and the token that would have led."""
     real, control = drops(check)
@@ -143,12 +164,13 @@ def causal_panel(check: CausalCheck) -> Table:
     table = Table(
         title=Text(f"Without each block: {named(check.pieces.get(check.emitted, ''))} loses …"), box=None, pad_edge=False
     )
-    for name in ("block", "nats", "", "at random", "would have led"):
-        table.add_column(name, justify="right" if name in {"block", "nats", "at random"} else "left")
+    for name in ("block", "nats", "", "at random"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
+    table.add_column("would have led", overflow="fold")
     for block in range(len(real), 0, -1):
         drop, flip = float(real[block - 1]), changed.get(block)
-        bar = "█" * round(24 * max(drop, 0.0) / most)
         led = Text(named(check.pieces.get(flip.token, "")), "bold yellow") if flip else Text("")
         style = "bold cyan" if block in told else "dim"
-        table.add_row(str(block), Text(f"{drop:+.2f}", style), Text(bar, "cyan"), Text(f"{control[block - 1]:+.2f}", "dim"), led)
+        bar, beside = _Bar(max(drop, 0.0) / most), Text(f"{control[block - 1]:+.2f}", "dim")
+        table.add_row(str(block), Text(f"{drop:+.2f}", style), bar, beside, led)
     return table

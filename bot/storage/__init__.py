@@ -1,7 +1,7 @@
 """The database: tables, migrations and the repositories that the services call."""
 
 from bot.storage.commands import CommandSyncStore
-from bot.storage.database import Database
+from bot.storage.database import Database, sqlite_file
 from bot.storage.records import NewRun, Run, RunFailure, Source, State, new_run_id, utc_now
 from bot.storage.runs import RunStore
 from bot.storage.votes import Tally, VoteStore
@@ -18,5 +18,6 @@ __all__ = [
     "Tally",
     "VoteStore",
     "new_run_id",
+    "sqlite_file",
     "utc_now",
 ]

@@ -84,6 +84,17 @@ def _told(what: str) -> Iterator[None]:
         ) from error
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database, whether it is there or not; None for a database in memory or on a server.
+
+    Raises:
+        StorageError: it is no URL.
+    """
+    parsed = _parsed(url)
+    in_file = parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}
+    return Path(str(parsed.database)) if in_file else None
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)

@@ -96,6 +96,12 @@ class RunStore:
         seen = or_(RunRow.private.is_(False), RunRow.user_id == user_id)
         return await self._latest(here, seen, RunRow.state.in_(ANSWERED))
 
+    async def recent(self, limit: int) -> tuple[Run, ...]:
+        """The latest answered runs of everybody, private ones too, newest first: for the host alone."""
+        wanted = _RUN.where(self._alive(), RunRow.state.in_(ANSWERED)).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
+        async with self._database.read() as session:
+            return tuple(_run(row) for row in await session.execute(wanted))
+
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that were queued or being answered, oldest first: after a start, those that the last stop cut off."""
         wanted = _RUN.where(self._alive(), RunRow.state.in_(UNFINISHED)).order_by(RunRow.created_at, RunRow.id)

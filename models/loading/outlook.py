@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from models.answering import prompts
 from models.errors import ModelError
-from models.loading import placing
+from models.loading import placing, wheel
 from models.loading.opening import Source, choose_device, choose_dtype, explained, find_source, origin, read_config
 from models.loading.placing import Needs, Placement, Working
 from models.memory import chunk_bytes
@@ -77,7 +77,9 @@ class Outlook:
     configured: int | None
     """The weights in the configured dtype and quantization."""
     download: int | None
-    """What the weights' files come to; None when that is not known."""
+    """Bytes that are fetched: the weights' files, or the wheel of the default model; None when that is not known."""
+    on_disk: int | None
+    """What the weights' files come to once they are here; of the default model they are larger than what is fetched."""
     cache: int | None
     """Keys and values of the first 1,000 tokens of a conversation, in the configured dtype."""
     second_pass: int | None
@@ -104,7 +106,8 @@ def look(config: ModelConfig) -> Outlook:
     tokenizer, chat = _tokenizer(source)
     if getattr(facts, "quantization_config", None):
         notes.append("Its weights are quantized already: what is stored and held is less than is told here.")
-    download = _download(source, notes)
+    on_disk = _weight_bytes(source, notes)
+    download = wheel.SIZE if config.id == DEFAULT_MODEL else on_disk
     weights = {name: _weigh(model, *how) for name, how in DTYPES.items()} if model is not None else {}
     if weights and weights["int8"] > 0.75 * weights["bfloat16"]:
         notes.append(
@@ -135,6 +138,7 @@ def look(config: ModelConfig) -> Outlook:
         weights=weights,
         configured=needs.total if needs is not None else None,
         download=download,
+        on_disk=on_disk,
         cache=cache,
         second_pass=second_pass,
         placement=_placed(config, device, model, needs, cache, second_pass),
@@ -238,7 +242,7 @@ def _second_pass(text: Any, dtype: torch.dtype, chunk: int) -> int | None:
     return chunk + (layers + 1) * _ANSWER * width * dtype.itemsize
 
 
-def _download(source: Source, notes: list[str]) -> int | None:
+def _weight_bytes(source: Source, notes: list[str]) -> int | None:
     """Bytes of the weights' files, and a note when they are in a format that is not read."""
     files = _hub_files(source) if source.on_hub else _local_files(source)
     if files is None:

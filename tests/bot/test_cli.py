@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -103,7 +104,7 @@ def test_the_options_reach_the_model(run: Run, engine: FakeEngine) -> None:
     assert shown["finish"] == "length"
 
 
-@pytest.mark.parametrize("question", ["[bold]x[/] :smile: \\", "脚 👀 \u202e", "-", "a\nb", "x" * 3000])
+@pytest.mark.parametrize("question", ["[bold]x[/] :smile: \\", "脚 👀 \u202e", "--why", "a\nb", "x" * 3000])
 def test_whatever_is_asked_is_printed_as_it_is(run: Run, engine: FakeEngine, question: str) -> None:
     assert run("ask", "--json", "--", question)[0] == 0
     assert run("ask", "--", question)[0] == 0
@@ -190,6 +191,59 @@ def test_check_config_shows_the_settings_but_no_secret(run: Run, monkeypatch: py
     assert "a.token.indeed" not in out
 
 
+def test_check_config_says_where_the_settings_come_from(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORWARDPASS_STORAGE__URL")
+    out = run("check-config")[1]
+    assert "I found no config file, so the defaults apply." in out
+    assert "environment" not in out
+    Path("config.yaml").write_text("sampling:\n  temperature: 0.5\n", encoding="utf-8")
+    monkeypatch.setenv("FORWARDPASS_SAMPLING__TEMPERATURE", "0.75")
+    out = run("check-config")[1]
+    assert f"I read it from {tmp_path / 'config.yaml'}." in out
+    assert "These environment variables override it: FORWARDPASS_SAMPLING__TEMPERATURE." in out
+    assert "temperature: 0.75" in out
+    Path("other.yaml").write_text("", encoding="utf-8")
+    assert f"I read it from {tmp_path / 'other.yaml'}." in run("check-config", "-c", "other.yaml")[1]
+    monkeypatch.setenv("FORWARDPASS_CONFIG", "other.yaml")
+    assert f"I read it from {tmp_path / 'other.yaml'}, which FORWARDPASS_CONFIG names." in run("check-config")[1]
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version") == (0, f"forwardpass {metadata.version('forward-pass')}\n", "")
+
+
+@pytest.mark.parametrize("how", [(), ("-",)])
+def test_a_question_from_a_pipe(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"\ufeff {FOOT}\nIt has ten toes.\n"))
+    code, out, err = run("ask", *how, "--json")
+    assert (code, json.loads(out)["question"]) == (0, f"{FOOT}\nIt has ten toes."), err
+
+
+def test_an_argument_goes_before_the_pipe(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("never read"))
+    assert run("ask", FOOT)[0] == 0
+    assert engine.jobs[-1].question == FOOT
+
+
+@pytest.mark.parametrize("how", [(), ("-",)])
+@pytest.mark.parametrize("stdin", [None, io.StringIO(" \n")])
+def test_a_pipe_without_a_question(
+    run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...], stdin: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stdin)
+    refused(run("ask", *how), "no question", "Write it in quotes", "through a pipe")
+    assert engine.jobs == []
+
+
+def test_nobody_waits_at_a_keyboard_for_a_question(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Keyboard("never read"))
+    refused(run("ask"), "no question")
+
+
 def test_without_a_token(run: Run) -> None:
     refused(run("run"), "no bot token", "FORWARDPASS_TOKEN")
 
@@ -244,7 +298,12 @@ def test_invite_asks_for_what_it_needs_and_no_more(run: Run) -> None:
     assert asked & {"administrator", "manage_messages", "manage_threads", "mention_everyone"} == set()
 
 
-@pytest.mark.parametrize("arguments", [("invite", "x"), ("ask",), ("ask", "x", "--style", "poem"), ("nothing",)])
+@pytest.mark.parametrize("what", ["x", "12", "1" * 21, "١" * 18, "123456789012345678x", "https://discord.com"])
+def test_invite_refuses_what_is_no_application_id(run: Run, what: str) -> None:
+    refused(run("invite", what), "no application id", "https://discord.com/developers/applications", "General Information")
+
+
+@pytest.mark.parametrize("arguments", [("invite",), ("compare", "x"), ("ask", "x", "--style", "poem"), ("nothing",)])
 def test_a_wrong_call_says_how_it_is_called(run: Run, arguments: tuple[str, ...]) -> None:
     code, _, err = run(*arguments)
     assert code == 2

@@ -103,7 +103,8 @@ def test_figures_are_written_with_three_digits() -> None:
     assert (rate(1.4e11, "FLOP/s"), rate(12, "B/s")) == ("140 GFLOP/s", "12.0 B/s")
 
 
-def test_wide_figures_are_broken_at_eighty_columns_and_not_cut() -> None:
+@pytest.mark.parametrize("width", [60, 80])
+def test_wide_figures_are_broken_in_narrow_terminals_and_not_cut(width: int) -> None:
     wide = Figure.of([1.0, 4.4444, 98.7654], "s")
     ratio = Figure.of([12345.6, 54321.0, 98765.4], "×")
     way = Way(wide, ratio, ratio, 0.1, ratio, 123_456_789, 5e-5, "captured")
@@ -112,12 +113,12 @@ def test_wide_figures_are_broken_at_eighty_columns_and_not_cut() -> None:
     askers = tuple(Askers(n, 1000, speed, ratio, wide, wide, wide, wide) for n in (1, 1024))
     machine = Machine("cpu", "a processor", 2, 2, "float32", {"torch": "2"})
     output = io.StringIO()
-    console = Console(width=80, file=output)
-    for table in tables(Report(machine, None, second=(second,), askers=askers)):
+    console = Console(width=width, file=output)
+    for table in tables(Report(machine, None, second=(second,), askers=askers), width=width):
         console.print(table)
     told = output.getvalue()
     assert "…" not in told
-    assert max(map(len, told.splitlines())) <= 80
+    assert max(map(len, told.splitlines())) <= width
     for whole in (f"({number(ratio.q1)}–{number(ratio.q3)})", f"({number(speed.q1)}–{number(speed.q3)})", "118 MiB", "5e-05"):
         assert whole in told
 

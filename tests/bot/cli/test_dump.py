@@ -112,6 +112,22 @@ def test_choices_and_options_reach_the_dump(run: Run, engine: FakeEngine, tmp_pa
     assert engine.jobs[-1].sampling.max_new_tokens == 3
 
 
+def test_an_unknown_ending_is_refused_before_the_model_and_taken_with_a_format(run: Run, engine: FakeEngine) -> None:
+    refused(run("dump", FOOT, "-o", "x.xyz"), "no format")
+    assert engine.jobs == []
+    assert run("dump", FOOT, "-o", "x.xyz", "--format", "json")[0] == 0
+    assert run("dump", FOOT, "-o", "foot")[0] == 0
+    assert json.loads(Path("x.xyz").read_text())["answer_ids"] == json.loads(Path("foot").read_text())["answer_ids"]
+
+
+@pytest.mark.parametrize("how", [(), ("-",)])
+def test_a_question_from_a_pipe(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{FOOT}\n"))
+    assert run("dump", *how, "-o", "foot.json")[0] == 0
+    assert engine.jobs[-1].question == FOOT
+    refused(run("dump", *how, "-o", "more.json"), "a question, or --run, or --load")  # the pipe is empty now
+
+
 def test_to_the_standard_output(run: Run, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Out(io.TextIOWrapper):
         pass
@@ -142,6 +158,10 @@ def test_a_file_that_is_there_stays(run: Run, engine: FakeEngine, tmp_path: Path
         (("  ", "-o", "x.json"), "no question"),
         ((FOOT, "-o", "none/x.json"), "folder"),
         ((FOOT, "-o", "."), "cannot be written"),
+        ((FOOT, "-o", "x.xyz"), ".xyz, which is no format of a dump. Use one of these endings: .json, .csv, .npz"),
+        ((FOOT, "-o", "x.gz"), "no format"),
+        ((FOOT, "-o", "x.npz", "--format", "json"), "ends in .npz, and --format says json"),
+        ((FOOT, "-o", "x.json.gz", "--format", "json"), "ends in .json.gz"),
         ((FOOT, "-o", "x.json", "--positions", "9-"), "3-7,9"),
         ((FOOT, "-o", "x.json", "--positions", "0"), "from 8 to 13"),
         ((FOOT, "-o", "x.json", "--what", "hidden", "--positions", "99"), "from 0 to 13"),

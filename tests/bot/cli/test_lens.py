@@ -76,7 +76,7 @@ def test_the_jacobian_lens_is_shown_under_its_label_and_never_told(model: Path, 
     assert told["view"] is None
     code, out, err = run("ask", "How many?", "--lens", "jacobian", "--max-new-tokens", "4")
     assert code == 0, err
-    assert "disposed to say; no prediction" in " ".join(out.split())
+    assert "disposed to say. This is no prediction" in " ".join(out.split())
     assert "disposed" not in run("ask", "How many?", "--max-new-tokens", "4")[1]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from models.loading import embedded, wheel
+from models.loading.placing import gigabytes
 from tests.bot.conftest import Run
 from tests.models import tiny
 
@@ -68,3 +70,12 @@ def test_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run:
         code, out, err = run("model", "info", "./nothing", *how)
         assert (code, out) == (1, "")
         assert "no file or folder" in " ".join(err.split())
+
+
+def test_the_default_model_is_fetched_small_and_lies_large(folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setattr(embedded, "locate", lambda _cache=None: folder)
+    shown = json.loads(run("model", "info", "default", "--json")[1])
+    assert (shown["download"], shown["on_disk"]) == (wheel.SIZE, (folder / "model.safetensors").stat().st_size)
+    out = " ".join(run("model", "info", "default")[1].split())
+    assert f"download 93 MB to fetch; {gigabytes(shown['on_disk'])} on disk once converted" in out
+    assert "on disk once converted" not in run("model", "info", str(folder))[1]

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from models.errors import ForwardPassError, ModelError, ModelNotFoundError
 from models.loading import embedded
 from models.memory import memory_errors
+from models.network.adapters import device_of
 from models.sentences import Sentence
 from models.types import DEFAULT_MODEL, ModelConfig
 
@@ -30,6 +31,10 @@ _NOT_CAUSAL = re.compile(r"For(MaskedLM|\w*Classification|QuestionAnswering|PreT
 _NO_NETWORK = frozenset(
     {"ConnectError", "ConnectTimeout", "ReadTimeout", "ConnectionError", "OfflineModeIsEnabled", "ProxyError"}
 )
+
+
+OVERFLOWS = frozenset({"gemma2", "gemma3", "gemma3_text"})
+"""Model types that are known to leave float16's range (65,504). What is not known is found by a trial when it is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +70,36 @@ def open_model(config: ModelConfig, on_stage: Callable[[str], None]) -> Loaded:
         ModelNotPulledError, ModelNotFoundError, ModelError, OutOfMemoryError.
     """
     source = find_source(config)
-    placing = _placing(config)
     with explained(config), contextlib.nullcontext() if source.on_hub else embedded.no_progress_bars():
         on_stage("loading the tokenizer")
         tokenizer = AutoTokenizer.from_pretrained(source.place, **origin(source))
-        read_config(source, config)
+        facts = read_config(source, config)
         on_stage("loading the weights")
-        found: Any = AutoModelForCausalLM.from_pretrained(
-            source.place, output_loading_info=True, **origin(source), **format_of(source), **placing
-        )
-    model, report = found
+        model, report = _weights(source, _placing(config, str(facts.model_type)))
+        if config.dtype == "auto" and model.dtype == torch.float16 and not _is_finite(model, tokenizer):
+            log.warning("`%s` overflows in float16: it is loaded in float32, which takes twice the memory", config.id)
+            del model
+            model, report = _weights(source, _placing(config.model_copy(update={"dtype": "float32"}), ""))
     if report.get("missing_keys"):
         raise ModelError(
             Sentence("`{id}` lacks weights that a causal language model needs.", id=config.id), hint=ModelNotFoundError.hint
         )
     return Loaded(model.eval(), tokenizer, source, source.known_revision or _commit(source))
+
+
+def _weights(source: Source, placing: dict[str, Any]) -> Any:
+    """The model, and what transformers says of its weights."""
+    return AutoModelForCausalLM.from_pretrained(
+        source.place, output_loading_info=True, **origin(source), **format_of(source), **placing
+    )
+
+
+@torch.inference_mode()
+def _is_finite(model: Any, tokenizer: Any) -> bool:
+    """Whether a short text gives finite logits: some models leave float16's range with any text."""
+    ids = tokenizer("How many eyes does a giraffe have?", return_tensors="pt")["input_ids"]
+    device = device_of(model.get_input_embeddings()) or torch.device("cpu")
+    return bool(torch.isfinite(model(input_ids=ids.to(device), use_cache=False).logits).all())
 
 
 def find_source(config: ModelConfig) -> Source:
@@ -121,20 +141,27 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """The wanted dtype; for "auto" bfloat16 on GPUs that have it, float16 on others and on Apple's, float32 on CPU."""
+def choose_dtype(wanted: str, device: torch.device, model_type: str = "") -> torch.dtype:
+    """The wanted dtype; for "auto" bfloat16 on GPUs that have it, float16 on others and on Apple's, float32 on CPU.
+
+    Where float16 is next, a ``model_type`` of `OVERFLOWS` gets bfloat16 on Apple's and float32 on other GPUs.
+    """
     if wanted != "auto":
         dtype: torch.dtype = getattr(torch, wanted)
         return dtype
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.float16 if device.type == "mps" else torch.float32
+        return torch.float32 if model_type in OVERFLOWS else torch.float16
+    if device.type == "mps":
+        return torch.bfloat16 if model_type in OVERFLOWS else torch.float16
+    return torch.float32
 
 
-def _placing(config: ModelConfig) -> dict[str, Any]:
+def _placing(config: ModelConfig, model_type: str) -> dict[str, Any]:
     """dtype, device map and quantization, as `from_pretrained` wants them."""
     device = choose_device(config.device)
-    dtype = choose_dtype(config.dtype, device)
+    dtype = choose_dtype(config.dtype, device, model_type)
     placing: dict[str, Any] = {"dtype": dtype}
     if config.device_map is not None or config.max_memory is not None:
         placing["device_map"] = config.device_map or "auto"

@@ -20,8 +20,10 @@ from transformers.pytorch_utils import Conv1D
 from models.answering import prompts, templates
 from models.errors import ModelError
 from models.loading import placing
-from models.loading.opening import Source, choose_device, choose_dtype, explained, find_source, origin, read_config
+from models.loading.explaining import explained
+from models.loading.opening import choose_device, choose_dtype, origin, read_config
 from models.loading.placing import Needs, Placement, Working
+from models.loading.sources import Source, find_source
 from models.memory import chunk_bytes
 from models.network import adapters
 from models.types import DEFAULT_MODEL, ModelConfig, Style

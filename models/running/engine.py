@@ -24,7 +24,8 @@ from models.dump import Chosen, LayerDump, What, lens_dump
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.lenses.shelf import Shelf
-from models.loading.opening import Loaded, Source, open_model
+from models.loading.opening import Loaded, open_model
+from models.loading.sources import Source
 from models.memory import chunk_bytes, memory_errors
 from models.network import adapters, packing
 from models.probes.prober import Probes

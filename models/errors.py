@@ -9,6 +9,7 @@ The whole tree (the bot's branches live in ``bot.errors``, which re-exports ever
     │   ├── ModelLoadingError          asked before the model was ready
     │   ├── DownloadError              offline, interrupted, or a checksum that does not match
     │   ├── OutOfMemoryError           the device ran out of memory
+    │   ├── NotFiniteError             the model's numbers overflowed
     │   ├── UnsupportedArchitectureError   answers, but has no inner voice
     │   ├── TraceMismatchError         the second pass does not agree with the answer pass
     │   └── LensError                  something about a learned lens
@@ -83,6 +84,12 @@ class OutOfMemoryError(ModelError):
     """The device ran out of memory."""
 
     hint = "Ask something shorter, or choose a smaller model, dtype or `sampling.max_new_tokens`."
+
+
+class NotFiniteError(ModelError):
+    """The model's numbers overflowed: there is no answer in them, and no reading."""
+
+    hint = "Set `model.dtype` to float32 or bfloat16."
 
 
 class UnsupportedArchitectureError(ModelError):

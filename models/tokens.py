@@ -36,13 +36,26 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
     return frozenset(added.union(tokenizer.all_special_ids))
 
 
-def stop_ids(model: Any, tokenizer: Any, special: frozenset[int]) -> frozenset[int]:
-    """Every id that ends an answer: the generation config's, the tokenizer's, and the ends of turn that it knows."""
+def stop_ids(model: Any, tokenizer: Any, special: frozenset[int], ends: Collection[int] = frozenset()) -> frozenset[int]:
+    """Every id that ends an answer: what generation config and tokenizer say, and what the template ends one with.
+
+    Names under which models usually end a turn are a last resort, for a model that says nothing. The unknown token is no end,
+    unless the generation config says so.
+
+    Args:
+        model: with its generation config.
+        tokenizer: of it.
+        special: its control tokens, of `special_ids`.
+        ends: with which its chat template ends an answer.
+    """
     configured = getattr(model.generation_config, "eos_token_id", None)
-    ids = set(configured) if isinstance(configured, list | tuple) else {configured}
-    ids.add(tokenizer.eos_token_id)
-    ids.update(i for i in tokenizer.convert_tokens_to_ids(list(_END_OF_TURN)) if i in special)
-    return frozenset(int(i) for i in ids if i is not None)
+    said = set(configured) if isinstance(configured, list | tuple) else {configured}
+    own = {tokenizer.eos_token_id, *ends} - {tokenizer.unk_token_id}
+    found = {i for i in said | own if i is not None}
+    if not found:
+        named = tokenizer.convert_tokens_to_ids(list(_END_OF_TURN))
+        found = {i for i in named if i in special and i != tokenizer.unk_token_id}
+    return frozenset(int(i) for i in found)
 
 
 class Detokenizer:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
+from models.sentences import Sentence
+
 if TYPE_CHECKING:
     from models.dump import Chosen, LayerDump, What
     from models.findings import CausalCheck, Findings, Part, SelfReport
@@ -60,6 +62,9 @@ class Sampling(BaseModel):
     top_p: float = Field(1.0, gt=0.0, le=1.0, description="draw from the smallest set that holds this much probability")
     top_k: int = Field(0, ge=0, description="draw from the k likeliest tokens; 0 is all")
     max_new_tokens: int = Field(120, ge=1, le=4096, description="longest answer, in tokens")
+    max_thinking_tokens: int = Field(
+        512, ge=1, le=32_768, description="longest reasoning before an answer, in tokens, of a model that reasons"
+    )
     seed: int | None = Field(None, ge=0, le=2**63 - 1, description="same seed, same answer; drawn anew when empty")
 
 
@@ -135,6 +140,8 @@ class Answer:
     dropped_turns: int
     seconds_to_first: float
     seconds: float
+    thinking: int = 0
+    """How many of the answer's tokens were reasoning and not said aloud; ``text`` is what follows them."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -167,6 +174,8 @@ class ModelInfo:
     """D, channels of the residual stream; 0 where it is not known."""
     heads: int = 0
     """Attention heads of a block; 0 where that is not known."""
+    notes: tuple[Sentence, ...] = ()
+    """What a host should know of how this model is used: its template, its reasoning, its tokenizer."""
 
 
 class Engine(Protocol):

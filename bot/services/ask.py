@@ -125,6 +125,8 @@ def figures(answer: Answer, info: ModelInfo) -> list[str]:
     sure = mean_probability(answer)
     if sure is not None:
         parts.append(Sentence("mean token probability {sure:.0%}", sure=sure))
+    if answer.thinking:
+        parts.append(Sentence("thought for {count} tokens first", count=answer.thinking))
     if answer.finish == "length":
         parts.append(Sentence("cut at the longest answer I may give"))
     if answer.dropped_turns:

@@ -198,7 +198,8 @@ def answer_text(answered: Answered) -> str:
     """The answer and the small line under it: model, tokens, speed, how sure."""
     answer, locale = answered.answer, answered.run.locale
     say = words(locale)
-    text = answer.text.strip() or say("said_nothing")
+    unsaid = say("still_thinking", count=answer.thinking) if answer.thinking else say("said_nothing")
+    text = answer.text.strip() or unsaid
     parts = [escape(told(part, locale)) for part in figures(answer, answered.info)]
     if answered.info.inner_voice is not None:
         parts.append(say("print_no_voice", why=escape(told(answered.info.inner_voice, locale))))

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
+from models.answering import templates
 from models.answering.prompts import Prompt
 from models.answering.sampling import Sampler
+from models.answering.speech import Speech
 from models.errors import AnswerCancelledError
-from models.tokens import Detokenizer
+from models.sentences import Sentence
 from models.types import FinalTop, Finish, Road, Sampling, Style
 
 
@@ -29,6 +31,7 @@ class Decoded:
     """L+1 tensors (T, D): the residual stream where each token was predicted, depth L normed. None when it was not kept."""
     seconds_to_first: float
     seconds: float
+    thinking: int
 
 
 class Course:
@@ -56,7 +59,8 @@ class Course:
         self.error: BaseException | None = None
         self.states: list[list[torch.Tensor]] = []  # T lists of L+1 states (D,)
         self.keeps = True
-        self._text = _Text(Detokenizer(tokenizer, special), prompt.style, on_text)
+        template = templates.of(tokenizer) if prompt.style == "chat" else None
+        self._text = _Text(Speech(tokenizer, special, template), prompt.style, on_text)
         self._stop_ids = stop_ids
         self._cancelled = cancelled
         self._first = 0.0
@@ -94,8 +98,15 @@ class Course:
         self._first = self._first or time.perf_counter() - self.started
         if token in self._stop_ids or self._text.push(token):
             self._end("stop")
-        elif len(self.ids) >= self.prompt.max_new_tokens:
+        elif self._is_full():
             self._end("length")
+
+    def _is_full(self) -> bool:
+        """Reasoning and answer have a budget each, and the context is for both."""
+        thinking = self._text.speech.thinking
+        aloud = len(self.ids) - thinking
+        budget = self.sampling.max_thinking_tokens
+        return aloud >= self.prompt.max_new_tokens or thinking >= budget or len(self.ids) >= self.prompt.room
 
     def _end(self, finish: Finish) -> None:
         sampled_prob, final_top = self.sampler.kept()
@@ -109,36 +120,44 @@ class Course:
             states=tuple(torch.stack(at_depth) for at_depth in zip(*self.states, strict=True)) if whole else None,
             seconds_to_first=self._first,
             seconds=time.perf_counter() - self.started,
+            thinking=self._text.speech.thinking,
         )
 
 
 class _Text:
     """The answer's text as it grows, streamed whenever what is shown of it changes."""
 
-    def __init__(self, detokenizer: Detokenizer, style: Style, on_text: Callable[[str], None] | None) -> None:
-        self._detokenizer = detokenizer
+    def __init__(self, speech: Speech, style: Style, on_text: Callable[[str], None] | None) -> None:
+        self.speech = speech
         self._one_line = style == "story"
         self._on_text = on_text
         self._streamed = ""
 
     def push(self, token: int) -> bool:
         """Take a token in; True when the story's line has ended. Blank lines before the answer end nothing."""
-        if not self._detokenizer.push(token):
+        added = self.speech.push(token)
+        if not self.speech.aloud:
+            self._stream(Sentence("*thinking… {count} tokens*", count=self.speech.thinking))
+        if not added:
             return False
         shown = self._shown()
+        self._stream(shown)
+        return self._one_line and "\n" in self.speech.text.lstrip()
+
+    def _stream(self, shown: str) -> None:
         if self._on_text and shown != self._streamed:
             self._streamed = shown
             self._on_text(shown)
-        return self._one_line and "\n" in self._detokenizer.text.lstrip()
 
     def resume(self, tokens: Sequence[int]) -> None:
         """Take in what was said before, of which nothing is streamed and nothing ends."""
         for token in tokens:
-            self._detokenizer.push(token)
+            self.speech.push(token)
 
     def final(self) -> str:
+        self.speech.end()
         return self._shown().strip()
 
     def _shown(self) -> str:
-        text = self._detokenizer.text.lstrip()
+        text = self.speech.text.lstrip()
         return text.partition("\n")[0] if self._one_line else text

@@ -19,11 +19,11 @@ import torch
 from models.answering.course import Course
 from models.answering.kv import GrowingCache, SharedCache
 from models.answering.lean import LeanStep
-from models.answering.sampling import draw
+from models.answering.sampling import NOT_FINITE, draw
 from models.errors import OutOfMemoryError
 from models.memory import memory_errors
 from models.network.adapters import Parts
-from models.network.forward import input_device, last_row_only
+from models.network.forward import input_device, last_row_only, not_finite
 from models.network.residuals import tapped
 
 _MOST = 1 << 20
@@ -259,6 +259,9 @@ class Decoder:
         if states:
             self._bound(sum(state[0].numel() * state.element_size() for state in states.values()))
         for row, (course, token) in enumerate(zip(batch.courses, drawn, strict=True)):
+            if token == NOT_FINITE:
+                course.error = not_finite(self._model)
+                continue
             if states and course.keeps:
                 course.states.append([states[depth][row] for depth in range(len(states))])
             try:

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.answering import templates
+from models.answering.plain import begin_ids, encode_plain
 from models.errors import EmptyQuestionError, ModelError, QuestionTooLongError
 from models.sentences import Sentence
+from models.tokens import piece
 from models.types import Job, PromptConfig, Style, Turn
 
 LEAST_ANSWER = 16
@@ -37,20 +40,23 @@ class Prompt:
     ids: tuple[int, ...]  # (P,)
     style: Style
     max_new_tokens: int
-    """What was asked for, or what the context leaves."""
+    """Of the answer: what was asked for, or what the context leaves."""
     dropped_turns: int
+    room: int
+    """Tokens that the context leaves, for reasoning and answer together."""
 
 
 def styles(tokenizer: Any) -> tuple[Style, ...]:
     """The styles that a model with this tokenizer can do, the better one first."""
-    return ("chat", "story") if tokenizer.chat_template else ("story",)
+    template = templates.of(tokenizer)
+    return ("chat", "story") if template is not None and template.trouble is None else ("story",)
 
 
 def choose_style(tokenizer: Any, wanted: str | None) -> Style:
     """The wanted style, or for None and "auto" the best one.
 
     Raises:
-        ModelError: chat is wanted of a model without a chat template.
+        ModelError: chat is wanted of a model without a chat template, or with one that cannot be used.
     """
     able = styles(tokenizer)
     if wanted in {None, "auto"}:
@@ -58,10 +64,12 @@ def choose_style(tokenizer: Any, wanted: str | None) -> Style:
     for style in able:
         if style == wanted:
             return style
-    raise ModelError("This model has no chat template, so it cannot chat.", hint="Use the prompt style `story` or `auto`.")
+    template = templates.of(tokenizer)
+    why = Sentence("This model has no chat template, so it cannot chat.") if template is None else template.trouble
+    raise ModelError(why or "", hint="Use the prompt style `story` or `auto`.")
 
 
-def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Prompt:
+def build(tokenizer: Any, job: Job, config: PromptConfig, context: int, *, rows: int | None = None) -> Prompt:
     """The prompt of a job; the oldest turns are left out until it fits, and never the question.
 
     Args:
@@ -69,11 +77,12 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
         job: the question, its history and its sampling.
         config: the default style, and the system prompt of the chat style.
         context: tokens that the model can hold, prompt and answer together.
+        rows: ids that the model has an embedding for; None when they are not counted.
 
     Raises:
         EmptyQuestionError: nothing but blanks.
         QuestionTooLongError: the question alone leaves no room for an answer.
-        ModelError: the style is not one of this model's.
+        ModelError: the style is not one of this model's, or an id is beyond its embedding.
     """
     if not job.question.strip():
         raise EmptyQuestionError("There is no question to answer.", request_id=job.request_id)
@@ -85,6 +94,7 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
         if len(ids) + wanted <= context or dropped == len(job.history):
             break
         dropped = _next_question(job.history, dropped + 1)
+    _check_rows(tokenizer, ids, rows, job)
     room = context - len(ids)
     if room < min(wanted, LEAST_ANSWER):
         raise QuestionTooLongError(
@@ -96,7 +106,18 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
             hint="Ask something shorter.",
             request_id=job.request_id,
         )
-    return Prompt(tuple(ids), style, min(wanted, room), dropped)
+    return Prompt(tuple(ids), style, min(wanted, room), dropped, room)
+
+
+def _check_rows(tokenizer: Any, ids: Sequence[int], rows: int | None, job: Job) -> None:
+    """An id without a row would fail every answer of its pass, on a GPU the whole process."""
+    beyond = [] if rows is None else [i for i in ids if i >= rows]
+    if beyond:
+        raise ModelError(
+            Sentence("The tokenizer gives {piece}, which this model has no embedding for.", piece=piece(tokenizer, beyond[0])),
+            hint="Use the tokenizer that belongs to the model.",
+            request_id=job.request_id,
+        )
 
 
 def context_of(text_config: Any, tokenizer: Any) -> int:
@@ -127,7 +148,7 @@ def _story(tokenizer: Any, turns: Sequence[Turn]) -> list[int]:
     """Questions and answers, one line each; the last answer is left to the model."""
     lines = [f"{'Q' if turn.role == 'user' else 'A'}: {' '.join(turn.text.split())}\n" for turn in turns]
     page = _pairs() + "\n" + "".join(lines).replace("\nQ: ", "\n\nQ: ") + "A:"
-    return _encode(tokenizer, page, plain=True, whole=True)
+    return whole_page(tokenizer, page)
 
 
 def without_frame(tokenizer: Any, prompt_ids: Sequence[int], style: Style, question: str) -> list[int]:
@@ -142,7 +163,12 @@ def without_frame(tokenizer: Any, prompt_ids: Sequence[int], style: Style, quest
     text = str(tokenizer.decode(prompt_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).lstrip()
     pairs = _pairs()
     bare = text[len(pairs) :].lstrip("\n") if style == "story" and text.startswith(pairs) else None
-    return _encode(tokenizer, bare or f"Q: {' '.join(question.split())}\nA:", plain=True, whole=True)
+    return whole_page(tokenizer, bare or f"Q: {' '.join(question.split())}\nA:")
+
+
+def whole_page(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text that stands alone, to be continued: the model's begin-of-text token, plain text, and no end."""
+    return begin_ids(tokenizer) + encode_plain(tokenizer, text)
 
 
 def _pairs() -> str:
@@ -152,38 +178,17 @@ def _pairs() -> str:
 def _chat(tokenizer: Any, turns: Sequence[Turn], system: str | None) -> list[int]:
     """The chat template's tokens; contents that hold a control token's name are encoded apart, as plain text."""
     texts = [turn.text for turn in turns]
-    if all(_encode(tokenizer, text) == _encode(tokenizer, text, plain=True) for text in texts):
-        return _encode(tokenizer, _render(tokenizer, turns, system))
+    if all(_encode(tokenizer, text) == encode_plain(tokenizer, text) for text in texts):
+        return _encode(tokenizer, templates.rendered(tokenizer, turns, system))
     marks = [f"turn-{secrets.token_hex(16)}" for _ in turns]  # nobody can type what is drawn here
-    rendered = _render(tokenizer, [Turn(turn.role, mark) for turn, mark in zip(turns, marks, strict=True)], system)
+    marked = [Turn(turn.role, mark) for turn, mark in zip(turns, marks, strict=True)]
     contents = dict(zip(marks, texts, strict=True))
     ids: list[int] = []
-    for part in re.split(f"({'|'.join(marks)})", rendered):
-        ids += _encode(tokenizer, contents.get(part, part), plain=part in contents)
+    for part in re.split(f"({'|'.join(marks)})", templates.rendered(tokenizer, marked, system)):
+        ids += encode_plain(tokenizer, contents[part]) if part in contents else _encode(tokenizer, part)
     return ids
 
 
-def _render(tokenizer: Any, turns: Sequence[Turn], system: str | None) -> str:
-    """The chat template filled in; for templates that refuse a system role, the system prompt opens the first question."""
-    from jinja2 import TemplateError
-
-    messages = [{"role": turn.role, "content": turn.text} for turn in turns]
-    try:
-        return _template(tokenizer, [{"role": "system", "content": system}, *messages] if system else messages)
-    except TemplateError:
-        if messages[0]["role"] == "assistant":  # some insist that a user begins
-            messages = messages[1:]
-        if system:
-            messages = [{"role": "user", "content": f"{system}\n\n{messages[0]['content']}"}, *messages[1:]]
-        return _template(tokenizer, messages)
-
-
-def _template(tokenizer: Any, messages: list[dict[str, str]]) -> str:
-    # reasoning models are asked to answer at once: the inner voice of this program is the second pass
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
-    return str(text)
-
-
-def _encode(tokenizer: Any, text: str, *, plain: bool = False, whole: bool = False) -> list[int]:
-    """Token ids. ``plain``: names of control tokens are ordinary text. ``whole``: with the model's begin-of-text token."""
-    return list(tokenizer(text, add_special_tokens=whole, split_special_tokens=plain)["input_ids"])
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of what a template wrote: names of control tokens are control tokens."""
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])

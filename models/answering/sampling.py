@@ -6,6 +6,7 @@ vocabulary outlives its step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,12 +86,22 @@ class Sampler:
         return torch.multinomial(probs, 1, generator=self._generator)
 
 
+NOT_FINITE = -1
+"""In place of a token: the row holds what is no number, or nothing but -inf."""
+
+
 def draw(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[int]:
-    """The next token of each answer from raw logits (B, V). One synchronisation with the device for all greedy ones."""
+    """The next token of each answer from raw logits (B, V), or `NOT_FINITE`.
+
+    One synchronisation with the device for all greedy ones.
+    """
     rows = logits.float()
     values, ids = likeliest(rows.log_softmax(-1), min(FINAL_TOP, rows.shape[-1]))  # (B, m)
     of_each = zip(samplers, rows, ids.tolist(), values.tolist(), strict=True)
-    return [sampler._take(row, top_ids, logprobs) for sampler, row, top_ids, logprobs in of_each]
+    return [
+        NOT_FINITE if math.isnan(logprobs[0]) else sampler._take(row, top_ids, logprobs)  # one such logit spoils its whole row
+        for sampler, row, top_ids, logprobs in of_each
+    ]
 
 
 def _warpers(sampling: Sampling) -> LogitsProcessorList:

@@ -23,7 +23,7 @@ from models.answering import prompts
 from models.bench import shapes
 from models.bench.results import Measured
 from models.errors import ModelError, OutOfMemoryError
-from models.loading import embedded, opening
+from models.loading import embedded, opening, sources
 from models.memory import free_bytes, memory_errors
 from models.network import adapters
 from models.running import engine
@@ -112,7 +112,7 @@ def of_config(config: ModelConfig, say: Say, *, lens: LensName = "logit", lens_f
     if not made.tokenizer.chat_template:
         made.tokenizer.chat_template = _PLAIN  # a base model: the question alone, and no line ends the answer
     device, dtype = opening.choose_device(config.device), made.model.dtype
-    source = opening.find_source(config)
+    source = sources.find_source(config)
 
     def reference() -> Any:
         say("loading the plain reference")

@@ -17,11 +17,13 @@ from accelerate.big_modeling import init_empty_weights
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from models.answering import prompts
+from models.answering import prompts, templates
 from models.errors import ModelError
 from models.loading import placing, wheel
-from models.loading.opening import Source, choose_device, choose_dtype, explained, find_source, origin, read_config
+from models.loading.explaining import explained
+from models.loading.opening import choose_device, choose_dtype, origin, read_config
 from models.loading.placing import Needs, Placement, Working
+from models.loading.sources import Source, find_source
 from models.memory import chunk_bytes
 from models.network import adapters
 from models.types import DEFAULT_MODEL, ModelConfig, Style
@@ -100,7 +102,7 @@ def look(config: ModelConfig) -> Outlook:
     with explained(config):
         facts = read_config(source, config)
     device, notes = _device(config)
-    dtype = choose_dtype(config.dtype, device)
+    dtype = choose_dtype(config.dtype, device, str(facts.model_type))
     model = _laid_out(config, facts, dtype, notes)
     text = facts.get_text_config()
     tokenizer, chat = _tokenizer(source)
@@ -182,7 +184,9 @@ def _tokenizer(source: Source) -> tuple[Any | None, str | None]:
         return None, f"Its tokenizer cannot be read ({type(error).__name__})."
     if "chat" in prompts.styles(tokenizer):
         return tokenizer, None
-    return tokenizer, "It has no chat template; the story style works."
+    template = templates.of(tokenizer)
+    why = "It has no chat template" if template is None or template.trouble is None else template.trouble.removesuffix(".")
+    return tokenizer, f"{why}; the story style works."
 
 
 def _placed(

@@ -7,7 +7,15 @@ from typing import Any
 
 import torch
 
+from models.errors import NotFiniteError
 from models.network.adapters import device_of
+from models.sentences import Sentence
+
+
+def not_finite(model: Any) -> NotFiniteError:
+    """The error of a model whose numbers overflowed, which names its dtype."""
+    dtype = str(model.dtype).removeprefix("torch.")
+    return NotFiniteError(Sentence("The model's numbers are not finite in {dtype}.", dtype=dtype))
 
 
 def last_row_only(model: Any, rows: int = 1) -> dict[str, int]:

@@ -50,12 +50,12 @@ def prompt_ids(model: Any, tokenizer: Any, question: str, answer: str) -> tuple[
     """
     shown = f"Question: {question.strip()}\nProposed answer: {answer.strip()}\n"
     context = prompts.context_of(model.config.get_text_config(), tokenizer)
-    if tokenizer.chat_template:
+    if "chat" in prompts.styles(tokenizer):
         asked = f"{shown}Is the proposed answer right? Say only yes or no."
         job = Job(asked, style="chat", sampling=Sampling(max_new_tokens=1))
         return prompts.build(tokenizer, job, PromptConfig(), context).ids
     page = f"{shown}Is the proposed answer right, yes or no?\nAnswer:"
-    ids = tuple(tokenizer(page, add_special_tokens=True, split_special_tokens=True)["input_ids"])
+    ids = tuple(prompts.whole_page(tokenizer, page))
     if len(ids) >= context:
         raise QuestionTooLongError(
             Sentence("Question and answer need {count} tokens, and this model holds {context}.", count=len(ids), context=context)

@@ -23,7 +23,7 @@ from models.answering.sampling import FINAL_TOP
 from models.errors import TraceMismatchError
 from models.network import adapters
 from models.network.adapters import Parts
-from models.network.forward import input_device, last_row_only
+from models.network.forward import input_device, last_row_only, not_finite
 from models.network.residuals import tapped
 from models.reading.unembedding import Reading, read
 from models.sentences import Sentence
@@ -133,6 +133,8 @@ def traces(
         memory_limit=memory_limit,
         check_ids=[row for p in passages for row in p.final_top.ids] if all(p.final_top for p in passages) else None,  # type: ignore[union-attr]
     )
+    if np.isnan(reading.top_logprobs).any():
+        raise not_finite(model)
     made, start = [], 0
     for passage, (_states, own) in zip(passages, held, strict=True):
         part = _part(reading, slice(start, start + len(passage.answer_ids)))

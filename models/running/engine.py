@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from models.answering import lean, prompts
+from models.answering import lean, prompts, templates
 from models.answering.course import Course
 from models.answering.decoding import Decoder
 from models.answering.prompts import Prompt
@@ -24,13 +24,15 @@ from models.dump import Chosen, LayerDump, What, lens_dump
 from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.lenses.shelf import Shelf
-from models.loading.opening import Loaded, Source, open_model
+from models.loading.opening import Loaded, open_model
+from models.loading.sources import Source
 from models.memory import chunk_bytes, memory_errors
 from models.network import adapters, packing
 from models.probes.prober import Probes
 from models.reading import dumping, lens
 from models.reading.held import HeldStates
 from models.roads import check_road
+from models.sentences import Sentence
 from models.tokens import special_ids, stop_ids
 from models.trace import Trace
 from models.types import LENSES, Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
@@ -102,7 +104,9 @@ class TorchEngine:
         self.tokenizer = loaded.tokenizer
         self._prompt = prompt
         self._special = special_ids(self.tokenizer)
-        self._stop_ids = stop_ids(self.model, self.tokenizer, self._special)
+        template = templates.of(self.tokenizer)
+        self._stop_ids = stop_ids(self.model, self.tokenizer, self._special, template.ends if template else ())
+        self._rows = int(self.model.get_input_embeddings().weight.shape[0])
         self._info = _describe(loaded, config, prompt, load_seconds)
         self._memory_limit = config.memory_limit
         self._capacity = config.max_batch
@@ -213,7 +217,7 @@ class TorchEngine:
             sampling = road.answer.sampling
         course = Course(
             self.tokenizer,
-            prompts.build(self.tokenizer, job, self._prompt, self._info.context) if road is None else self._again(road.answer),
+            self._prompt_of(job) if road is None else self._again(road.answer),
             sampling,
             seed=_seed(sampling) if road is None else road.answer.seed,
             stop_ids=self._stop_ids,
@@ -225,10 +229,14 @@ class TorchEngine:
             course.follow(road, self._held.get(road.answer.prompt_ids, road.answer.answer_ids))
         return course
 
+    def _prompt_of(self, job: Job) -> Prompt:
+        return prompts.build(self.tokenizer, job, self._prompt, self._info.context, rows=self._rows)
+
     def _again(self, answer: Answer) -> Prompt:
         """The prompt of an answer that there is already."""
-        most = min(answer.sampling.max_new_tokens, self._info.context - len(answer.prompt_ids))
-        return Prompt(answer.prompt_ids, answer.style, most, answer.dropped_turns)
+        room = self._info.context - len(answer.prompt_ids)
+        most = min(answer.sampling.max_new_tokens, room)
+        return Prompt(answer.prompt_ids, answer.style, most, answer.dropped_turns, room)
 
     def _result(self, course: Course) -> Answer | BaseException:
         decoded, prompt = course.decoded, course.prompt
@@ -249,6 +257,7 @@ class TorchEngine:
             dropped_turns=prompt.dropped_turns,
             seconds_to_first=decoded.seconds_to_first,
             seconds=decoded.seconds,
+            thinking=decoded.thinking,
         )
 
     def _trace_or_error(self, answer: Answer, k: int, lens: LensName | None) -> Trace | BaseException:
@@ -325,7 +334,24 @@ def _describe(loaded: Loaded, config: ModelConfig, prompt: PromptConfig, load_se
         versions=lens.versions() | {"accelerate": version("accelerate")},
         width=int(text_config.hidden_size),
         heads=int(getattr(text_config, "num_attention_heads", 0)),
+        notes=_notes(model, tokenizer),
     )
+
+
+def _notes(model: Any, tokenizer: Any) -> tuple[Sentence, ...]:
+    """What was found when the template was tried, and a tokenizer that knows more than the model."""
+    template, rows = templates.of(tokenizer), int(model.get_input_embeddings().weight.shape[0])
+    notes = template.notes if template is not None else ()
+    if len(tokenizer) > rows:
+        more = Sentence(
+            "Its tokenizer knows {tokens} tokens and the model {rows}: a question with one of the others is refused.",
+            tokens=len(tokenizer),
+            rows=rows,
+        )
+        notes = (*notes, more)
+    for note in notes:
+        log.warning("%s", note)
+    return notes
 
 
 def _devices(model: Any) -> str:

@@ -31,7 +31,7 @@ HOST_ONLY = {
     *(getattr(errors, name) for name in ("MissingTokenError", "BadTokenError", "MissingIntentError")),
 }
 """Told in the terminal, or to nobody."""
-HOST_PARTS = ("bot/cli/", "bot/config", "models/bench/", "models/lenses/training.py", "models/lenses/texts.py")
+HOST_PARTS = ("bot/cli/", "bot/config", "models/bench/", "models/fitting/training.py", "models/fitting/texts.py")
 REASONS = {"Unseen", "QuestionError"}
 CLASSES = {name: value for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, ForwardPassError)}
 

@@ -126,9 +126,29 @@ def test_missing_device(folder, monkeypatch):
 def test_auto_dtype(monkeypatch):
     assert opening.choose_dtype("auto", torch.device("cpu")) == torch.float32
     assert opening.choose_dtype("auto", torch.device("mps")) == torch.float16
+    assert opening.choose_dtype("auto", torch.device("mps"), "gemma3_text") == torch.bfloat16
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_options: True)
     assert opening.choose_dtype("auto", torch.device("cuda")) == torch.bfloat16
     assert opening.choose_dtype("float16", torch.device("cuda")) == torch.float16
+
+
+def test_a_model_that_overflows_in_float16_is_loaded_in_float32(folder, tmp_path, monkeypatch, caplog):
+    """On a card that has no bfloat16."""
+    chosen = opening.choose_dtype
+
+    def on_such_a_card(wanted, device, model_type=""):
+        return torch.float16 if wanted == "auto" else chosen(wanted, device, model_type)
+
+    monkeypatch.setattr(opening, "choose_dtype", on_such_a_card)
+    assert opening.open_model(ModelConfig(id=str(folder), device="cpu"), lambda _: None).model.dtype == torch.float16
+    large = tiny.model("llama")
+    with torch.no_grad():
+        large.model.embed_tokens.weight *= 3e5
+    large.save_pretrained(tmp_path / "large")
+    tiny.tokenizer().save_pretrained(tmp_path / "large")
+    loaded = opening.open_model(ModelConfig(id=str(tmp_path / "large"), device="cpu"), lambda _: None)
+    assert loaded.model.dtype == torch.float32
+    assert "overflows in float16" in caplog.text
 
 
 def test_quantization_without_its_extra(folder, monkeypatch):

@@ -113,9 +113,18 @@ class ConfigError(ForwardPassError):
 
 
 class StorageError(ForwardPassError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written.
+
+    Attributes:
+        passing: the same may go well later: somebody else holds the lock, the disk is full, the connection is lost.
+    """
 
     hint = "Look at `storage.url` in config.yaml, the free space and the rights of that file and its folder."
+    for_askers = "I cannot get at my notes right now. Ask again in a few minutes."
+
+    def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None, passing: bool = False) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.passing = passing
 
 
 class QueueError(ForwardPassError):

@@ -314,7 +314,7 @@ class AskService:
         try:
             await self._runs.mark(run.id, state, error=error)
         except StorageError as broken:
-            log.warning("run %s could not be closed: %s", run.id, broken.for_user())
+            log.warning("run %s could not be closed: %s", run.id, broken.for_host())
         log.info("run %s: %s (%s)", run.id, state, type(error).__name__)
 
     def _watch(self, run: Run, request: AskRequest) -> None:

@@ -79,7 +79,7 @@ def found() -> dict[str, str]:
                     every[text.value] = place
     for name, error in CLASSES.items():
         if error not in HOST_ONLY:
-            every[error.hint] = name
+            every[error.hint] = every[error.for_askers] = name
     every |= {name.replace("_", " ").title(): "a permission" for name, granted in PERMISSIONS if granted}
     every |= dict.fromkeys((*get_args(LearnedLens), "hidden", "attention"), "a choice")
     return {text: place for text, place in every.items() if text}

@@ -25,7 +25,7 @@ def words(locale: str) -> Words:
 
 
 def told(what: str | ForwardPassError, locale: str) -> str:
-    """An error as askers read it, or a sentence, in the language of a Discord locale; in English where there is no translation."""
+    """An error as askers read it, or a sentence, in the language of a Discord locale; English where there is no translation."""
     tongue = language_of(locale)
     if not isinstance(what, ForwardPassError):
         return translated(what, tongue)

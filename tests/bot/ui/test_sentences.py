@@ -31,7 +31,15 @@ HOST_ONLY = {
     *(getattr(errors, name) for name in ("MissingTokenError", "BadTokenError", "MissingIntentError")),
 }
 """Told in the terminal, or to nobody."""
-HOST_PARTS = ("bot/cli/", "bot/config", "models/bench/", "models/lenses/training.py", "models/lenses/texts.py")
+HOST_PARTS = (
+    "bot/cli/",
+    "bot/config",
+    "bot/storage/faults.py",
+    "bot/storage/checking.py",
+    "models/bench/",
+    "models/lenses/training.py",
+    "models/lenses/texts.py",
+)
 REASONS = {"Unseen", "QuestionError"}
 CLASSES = {name: value for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, ForwardPassError)}
 

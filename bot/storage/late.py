@@ -91,7 +91,7 @@ class LateWrites:
                 if error.passing:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                log.error("%s: not stored: %s", item.what, error.for_host())
+                log.warning("%s: not stored: %s", item.what, error.for_host())
                 _set(item, made=False)
             except Exception as error:  # noqa: BLE001  whoever waits for it gets it
                 _set(item, made=False, error=error)

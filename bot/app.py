@@ -79,6 +79,7 @@ class App:
     layers: LayersService
     votes: VoteStore
     dumps: DumpService
+    database: Database
 
 
 @asynccontextmanager
@@ -133,6 +134,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             layers=layers,
             votes=votes,
             dumps=dumps,
+            database=database,
         )
         try:
             yield app

@@ -4,6 +4,7 @@ ForwardPassError
 ├── ModelError, QuestionError, AnswerCancelledError …   see models.errors
 ├── ConfigError                a key, its value and what is allowed; tells all problems at once
 ├── StorageError               the database cannot be opened, read or written
+├── AlreadyRunningError        another process serves this bot or this database
 ├── QueueError
 │   ├── QueueFullError         refused at once, nothing is queued
 │   ├── AlreadyAskingError     this user's earlier question is not answered yet
@@ -53,6 +54,7 @@ from models.sentences import Sentence, listed
 
 __all__ = [
     "AlreadyAskingError",
+    "AlreadyRunningError",
     "AnswerCancelledError",
     "BadTokenError",
     "ConfigError",
@@ -125,6 +127,12 @@ class StorageError(ForwardPassError):
     def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None, passing: bool = False) -> None:
         super().__init__(message, hint=hint, request_id=request_id)
         self.passing = passing
+
+
+class AlreadyRunningError(ForwardPassError):
+    """Another process serves this bot or this database."""
+
+    hint = "Stop that one first, or take its place with `forwardpass run --force`."
 
 
 class QueueError(ForwardPassError):

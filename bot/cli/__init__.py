@@ -28,11 +28,12 @@ cli.command("compare")(compare)
 def run(
     config: ConfigOption = None,
     sync: Annotated[bool, typer.Option("--sync", help="Send the slash commands even if they did not change.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Take the place of a process that runs this bot already.")] = False,
 ) -> None:
     """Run the bot in Discord. The token comes from FORWARDPASS_TOKEN or from the file that the config names."""
     from bot.cli.service import run_bot
 
-    run_bot(read_config(config), sync=sync)
+    run_bot(read_config(config), sync=sync, force=force)
 
 
 @cli.command()

@@ -29,6 +29,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HOST_ONLY = {
     *(getattr(errors, name) for name in ("ConfigError", "DumpFileError", "LensTrainingError", "AnswerCancelledError")),
     *(getattr(errors, name) for name in ("MissingTokenError", "BadTokenError", "MissingIntentError")),
+    errors.AlreadyRunningError,
 }
 """Told in the terminal, or to nobody."""
 HOST_PARTS = (
@@ -36,6 +37,7 @@ HOST_PARTS = (
     "bot/config",
     "bot/storage/faults.py",
     "bot/storage/checking.py",
+    "bot/storage/lease.py",
     "models/bench/",
     "models/lenses/training.py",
     "models/lenses/texts.py",

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +191,7 @@ class Lease:
                     except IntegrityError as error:
                         raise _OutrunError from error
 
-    async def _let_go(self, former: Iterable[Held]) -> None:
+    async def _let_go(self, former: list[Held]) -> None:
         """Wait until those that were put out have heard of it: what they leave open is answered here, once."""
         for process in {row.process for row in former}:
             log.warning("taking over from process %d on %s: waiting for its end", process.pid, process.host)
@@ -199,6 +199,9 @@ class Lease:
             until = time.monotonic() + (3 * self._heartbeat if unseen else FAREWELL_SECONDS)
             while time.monotonic() < until and not is_gone(process):  # noqa: ASYNC110  another process sets no event
                 await asyncio.sleep(LOOK_SECONDS)
+        until = time.monotonic() + FAREWELL_SECONDS
+        while time.monotonic() < until and not self._elsewhere.free():  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _give_back(self) -> None:
         if self._database.moved() is not None:

@@ -37,6 +37,13 @@ class MachineLock:
             log.info("no lock against a second process with this token on this machine (%s)", type(error).__name__)
         return True
 
+    def free(self) -> bool:
+        """Whether the one that was taken over has ended; so it is said of a lock that cannot be had at all."""
+        try:
+            return self._acquired()
+        except OSError:
+            return True
+
     def kept(self) -> bool:
         """Whether nobody has taken it over. A lock that was forced becomes ours once the other one has ended."""
         with suppress(OSError):

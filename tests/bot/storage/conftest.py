@@ -1,6 +1,8 @@
 """A database in a temporary folder, a clock that stands still until it is moved, and small answers and traces."""
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +23,20 @@ class Clock:
 
     def pass_days(self, days: float) -> None:
         self.time += timedelta(days=days)
+
+
+@asynccontextmanager
+async def write_lock(path: Path) -> AsyncIterator[None]:
+    """Another program's connection, which holds the one lock that a writer needs."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def lock() -> Callable[[Path], AbstractAsyncContextManager[None]]:
+    return write_lock
 
 
 @pytest.fixture

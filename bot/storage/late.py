@@ -61,9 +61,7 @@ class LateWrites:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
         if self._items:
-            log.error(
-                "%d writes were not taken by the database before the end: %s", len(self), ", ".join(i.what for i in self._items)
-            )
+            log.error("the database did not take before the end: %s", ", ".join(item.what for item in self._items))
         for item in self._items:
             item.made.cancel()
         self._items.clear()

@@ -30,6 +30,7 @@ from bot.storage import Database, NewRun, RunStore
 from models.fakes.engine import FakeEngine
 from models.types import Job
 from tests.bot.services.rig import Heard, request, settings, until
+from tests.bot.storage.conftest import write_lock
 
 SECRET = "a secret about a foot"
 
@@ -199,11 +200,10 @@ async def test_purging_goes_on_after_a_locked_database(
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with Database.open(settings(tmp_path).storage.resolved_url()) as database:
         old = await RunStore(database, now=lambda: now).create(NewRun("q", "dm"))
-        with closing(sqlite3.connect(tmp_path / "runs.sqlite3", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        async with write_lock(tmp_path / "runs.sqlite3"):
             purging = asyncio.create_task(_purge(RunStore(database)))
             await until(lambda: "was not deleted" in caplog.text)
-            other.execute("ROLLBACK")
+        with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as other:
             while other.execute("SELECT count(*) FROM runs WHERE id = ?", (old.id,)).fetchone()[0]:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert not purging.done()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +13,13 @@ import pytest
 
 from bot.storage import database, late
 from models.fakes.engine import FakeEngine
+from tests.bot.storage.conftest import write_lock
 from tests.bot.storage.test_trouble import fill
 from tests.loopback import payloads
 from tests.loopback.conftest import ANSWER, FOOT, config, connected
 from tests.loopback.server import Server
 
 WORDS = "I cannot get at my notes right now. Ask again in a few minutes."
-
-
-@asynccontextmanager
-async def locked(folder: Path) -> AsyncIterator[None]:
-    """Another program holds the write lock."""
-    with closing(sqlite3.connect(folder / "runs.sqlite3", isolation_level=None, timeout=10)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
 
 
 def press(message: payloads.Json, custom_id: str) -> payloads.Json:
@@ -53,7 +42,7 @@ async def test_a_vote_is_acknowledged_at_once_and_counted_when_the_lock_is_gone(
         await server.mention(FOOT)
         await server.until(lambda: server.rest.named("PATCH channel"))
         (answer,) = server.rest.answers()
-        async with locked(tmp_path):
+        async with write_lock(tmp_path / "runs.sqlite3"):
             began = time.monotonic()
             await server.gateway.dispatch("INTERACTION_CREATE", press(answer, thumb(answer)))
             await server.until(lambda: server.rest.named("POST */callback"))
@@ -79,7 +68,7 @@ async def test_an_answer_is_shown_beside_a_lock_and_stored_after_it(
     async with connected(server, config(tmp_path), engine) as (app, _):
         await server.mention(FOOT)
         await server.until(lambda: engine.jobs)
-        async with locked(tmp_path):
+        async with write_lock(tmp_path / "runs.sqlite3"):
             engine.gate.set()  # type: ignore[union-attr]
             await server.until(lambda: server.rest.answers() and server.rest.answers()[0]["components"])
             await asyncio.sleep(3)

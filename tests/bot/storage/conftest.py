@@ -1,5 +1,6 @@
 """A database in a temporary folder, a clock that stands still until it is moved, and small answers and traces."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -27,9 +28,9 @@ class Clock:
 
 @asynccontextmanager
 async def write_lock(path: Path) -> AsyncIterator[None]:
-    """Another program's connection, which holds the one lock that a writer needs."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    """Another program's connection, which holds the one lock that a writer needs; it may have to wait for it, too."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)) as other:
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 

@@ -25,11 +25,13 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.errors import StorageError
 from bot.storage.checking import check, damage_named, identity
+from bot.storage.driver import connect
 from bot.storage.faults import Alarm, NoTurnError, fault_of
 from bot.storage.migrating import upgrade
 from models.sentences import Sentence
 
 BUSY_MILLISECONDS = 15_000
+OWN_DRIVER = {"async_creator_fn": connect}
 _WRITES = "forward_pass_writes"
 
 
@@ -141,9 +143,9 @@ def _no_such_url() -> StorageError:
 async def _sqlite_engine(url: URL) -> AsyncEngine:
     if url.database in (None, "", ":memory:"):
         # A database in memory lives as long as its one connection, so everybody takes turns with it.
-        engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
+        engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, connect_args=OWN_DRIVER)
     else:
-        engine = _engine(url)
+        engine = _engine(url, connect_args=OWN_DRIVER)
         with _told(Sentence("opened")):
             await asyncio.to_thread(_prepare_file, Path(str(url.database)))
     event.listen(engine.sync_engine, "connect", _set_up_connection)

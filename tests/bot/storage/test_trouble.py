@@ -15,6 +15,7 @@ from sqlalchemy import event
 from bot.errors import RunExpiredError, StorageError
 from bot.storage import Database, NewRun, RunStore, VoteStore, database, late
 from bot.storage.checking import check
+from bot.storage.driver import connect
 from bot.storage.faults import Alarm, Fault
 from bot.storage.late import LateWrites
 from models.types import Answer
@@ -105,6 +106,33 @@ async def test_a_lock_that_lasts_is_told_as_one(path: Path, url: str, lock: Any,
     assert {str(result) for result in results} == {"The database cannot be written (another program holds its lock)."}
     assert all(isinstance(result, StorageError) and result.passing for result in results)
     assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == 1
+
+
+async def test_a_connection_closed_in_the_middle_gives_back_the_lock(path: Path, database: Database) -> None:
+    """As when a task is cancelled: the statement is still open, and somebody still holds it."""
+    for end in ("close", "stop"):
+        connection = connect(str(path))
+        await connection
+        await connection.execute("BEGIN IMMEDIATE")
+        held = await connection.execute("SELECT 1 UNION SELECT 2")
+        if end == "close":
+            await connection.close()
+        else:
+            await (connection.stop() or asyncio.sleep(0))
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+        del held
+
+
+async def test_no_cancelled_writer_holds_up_the_others(database: Database, runs: RunStore) -> None:
+    for tenth in range(10):
+        writers = [asyncio.create_task(runs.create(NewRun("q", "dm"))) for _ in range(20)]
+        await asyncio.sleep(0.002 * tenth)
+        for writer in writers[::2]:
+            writer.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*writers, return_exceptions=True)
+    assert len(await runs.unfinished()) >= 100
 
 
 @pytest.mark.usefixtures("impatient")

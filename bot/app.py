@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.config import Config
+from bot.errors import StorageError
 from bot.log import log_unexpected
 from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
@@ -22,12 +23,13 @@ from bot.services.line import WaitingLine
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
+from bot.storage.late import LateWrites
 from bot.storage.runs import RunStore
 from bot.storage.votes import VoteStore
 
 log = logging.getLogger(__name__)
 
-PURGE_SECONDS = 6 * 3600
+PURGE_HOURS = 6
 
 
 class Tasks:
@@ -77,6 +79,7 @@ class App:
     layers: LayersService
     votes: VoteStore
     dumps: DumpService
+    database: Database
 
 
 @asynccontextmanager
@@ -96,7 +99,15 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
         runs = RunStore(database, keep_days=config.storage.keep_days)
         tasks.spawn(_purge(runs), "purge expired runs")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
-        asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
+        late = LateWrites()
+        asks = AskService(
+            runs=runs,
+            late=late,
+            model=model,
+            line=line,
+            sampling=config.sampling,
+            history_turns=config.discord.history_turns,
+        )
         voices = VoiceService(
             runs=runs,
             model=model,
@@ -123,6 +134,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             layers=layers,
             votes=votes,
             dumps=dumps,
+            database=database,
         )
         try:
             yield app
@@ -131,13 +143,19 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             await tasks.aclose()
             await voices.aclose()
             await model.aclose()
+            await late.aclose()
 
 
 async def _purge(runs: RunStore) -> None:
     """Delete what is past its time to live, now and then again."""
     while True:
-        await runs.purge_expired()
-        await asyncio.sleep(PURGE_SECONDS)
+        try:
+            await runs.purge_expired()
+        except StorageError as error:
+            log.warning("what is past its time was not deleted; it is tried again in %d hours: %s", PURGE_HOURS, error.for_host())
+        except Exception as error:  # noqa: BLE001  a defect is no reason to keep everything for ever
+            log_unexpected(log, error)
+        await asyncio.sleep(PURGE_HOURS * 3600)
 
 
 def _configured_engine(config: Config) -> EngineFactory:

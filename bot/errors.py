@@ -4,6 +4,7 @@ ForwardPassError
 ├── ModelError, QuestionError, AnswerCancelledError …   see models.errors
 ├── ConfigError                a key, its value and what is allowed; tells all problems at once
 ├── StorageError               the database cannot be opened, read or written
+├── AlreadyRunningError        another process serves this bot or this database
 ├── QueueError
 │   ├── QueueFullError         refused at once, nothing is queued
 │   ├── AlreadyAskingError     this user's earlier question is not answered yet
@@ -54,6 +55,7 @@ from models.sentences import Sentence, listed
 
 __all__ = [
     "AlreadyAskingError",
+    "AlreadyRunningError",
     "AnswerCancelledError",
     "BadTokenError",
     "ConfigError",
@@ -115,9 +117,24 @@ class ConfigError(ForwardPassError):
 
 
 class StorageError(ForwardPassError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written.
+
+    Attributes:
+        passing: the same may go well later: somebody else holds the lock, the disk is full, the connection is lost.
+    """
 
     hint = "Look at `storage.url` in config.yaml, the free space and the rights of that file and its folder."
+    for_askers = "I cannot get at my notes right now. Ask again in a few minutes."
+
+    def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None, passing: bool = False) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.passing = passing
+
+
+class AlreadyRunningError(ForwardPassError):
+    """Another process serves this bot or this database."""
+
+    hint = "Stop that one first, or take its place with `forwardpass run --force`."
 
 
 class QueueError(ForwardPassError):

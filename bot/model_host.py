@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 EngineFactory = Callable[[], Engine]
 
+UNLOADED = Sentence("My model could not be loaded. My host's log says why.")
+"""What askers read: the reason names files and settings of the host."""
+
 
 class ModelHost:
     """Loads an engine on its own thread and hands questions to it. One host per process and device."""
@@ -104,7 +107,8 @@ class ModelHost:
         try:
             self._scheduler = await Scheduler.load(self._factory)
         except ForwardPassError as error:
-            log.critical("the model cannot be loaded: %s", error.for_user())
+            log.critical("the model cannot be loaded: %s", error.for_host())
+            error.for_askers = UNLOADED
             raise
         except Exception as error:
             error_id = log_unexpected(log, error)

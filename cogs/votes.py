@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import discord
 from discord.ext import commands
 
-from bot.errors import ForwardPassError
 from bot.ui.controls import answer_view
 from bot.ui.failures import failure
-from bot.ui.pressing import Press, locale_of
-from bot.ui.trouble import TROUBLE, described
+from bot.ui.pressing import Press, locale_of, taken
+from bot.ui.trouble import TROUBLE, described, persist
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -29,23 +29,26 @@ class Votes(commands.Cog):
 
     @commands.Cog.listener()
     async def on_vote_press(self, interaction: Press, run_id: str, value: Value) -> None:
+        """Acknowledge at once, since Discord waits three seconds and a locked database longer; then count."""
+        if await taken(interaction, interaction.response.defer):
+            interaction.client.app.tasks.spawn(self._count(interaction, run_id, value), f"vote {interaction.id}")
+
+    async def _count(self, interaction: Press, run_id: str, value: Value) -> None:
         """Cast, turn round or take back, and show the counts where they were pressed."""
         try:
             tally = await self._votes.press(run_id, interaction.user.id, value)
-        except ForwardPassError as error:
-            await self._respond(interaction, content=failure(error, locale_of(interaction)))
+        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
+            text = failure(error, locale_of(interaction))
+            await self._show(lambda: interaction.followup.send(text, ephemeral=True))
             return
         voice = _label(interaction.message, f"fp:v1:voice:{run_id}")
         view = answer_view(run_id, voice=bool(voice), voice_label=voice, up=tally.up, down=tally.down)
-        await self._respond(interaction, view=view)
+        await self._show(lambda: persist(lambda: interaction.edit_original_response(view=view), "showing a vote"))
 
-    async def _respond(self, interaction: Press, *, content: str = "", view: discord.ui.View | None = None) -> None:
+    async def _show(self, attempt: Callable[[], Awaitable[object]]) -> None:
         try:
-            if view is not None:
-                await interaction.response.edit_message(view=view)
-            else:
-                await interaction.response.send_message(content, ephemeral=True)
-        except TROUBLE as error:  # the vote stands; Discord tells the presser that there was no response
+            await attempt()
+        except TROUBLE as error:  # the vote stands
             log.info("a vote was not shown: %s", described(error))
 
 

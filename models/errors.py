@@ -35,13 +35,17 @@ from __future__ import annotations
 class ForwardPassError(Exception):
     """An error whose words are fit for a user.
 
+    Some are for the host alone: they name settings, files or commands, with which whoever asks in Discord can do nothing.
+
     Attributes:
         message: one sentence that says what is wrong.
         hint: one sentence that says what to do about it ("" when there is nothing to do).
+        for_askers: what whoever asks in Discord reads in place of both ("" when both are fit for them).
         request_id: id of the run that it belongs to, or None.
     """
 
     hint: str = ""
+    for_askers: str = ""
 
     def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -50,7 +54,11 @@ class ForwardPassError(Exception):
         self.request_id = request_id
 
     def for_user(self) -> str:
-        """The sentence and the hint, as shown in Discord and in the terminal."""
+        """As shown in Discord."""
+        return self.for_askers or self.for_host()
+
+    def for_host(self) -> str:
+        """The sentence and the hint, as shown in the terminal and in the log."""
         return f"{self.message} {self.hint}".strip()
 
 
@@ -84,6 +92,7 @@ class OutOfMemoryError(ModelError):
     """The device ran out of memory."""
 
     hint = "Ask something shorter, or choose a smaller model, dtype or `sampling.max_new_tokens`."
+    for_askers = "I ran out of memory over that. Ask something shorter."
 
 
 class NotFiniteError(ModelError):
@@ -114,12 +123,14 @@ class LensFileError(LensError):
     """The file is damaged, or no lens of this program."""
 
     hint = "Train it again with `forwardpass lens train`."
+    for_askers = "The file of that lens cannot be used. My host's log says more."
 
 
 class LensOfAnotherModelError(LensError):
     """The lens was made for another model, whose states mean something else."""
 
     hint = "Train one for this model with `forwardpass lens train`, or set `model.id` to the lens's model."
+    for_askers = "The file of that lens was made for another model. My host's log says more."
 
 
 class LensTrainingError(LensError):

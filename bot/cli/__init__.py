@@ -55,11 +55,12 @@ def front(
 def run(
     config: ConfigOption = None,
     sync: Annotated[bool, typer.Option("--sync", help="Send Discord the slash commands even if they did not change.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Take the place of a process that runs this bot already.")] = False,
 ) -> None:
     """Run the bot in Discord. It takes its token from FORWARDPASS_TOKEN, or from the file that the settings name."""
     from bot.cli.service import run_bot
 
-    run_bot(read_config(config), sync=sync)
+    run_bot(read_config(config), sync=sync, force=force)
 
 
 @cli.command()

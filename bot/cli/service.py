@@ -8,10 +8,12 @@ import logging
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import discord
+import platformdirs
 import yaml
 from rich.console import Console
 from rich.text import Text
@@ -24,6 +26,7 @@ from bot.client import create_bot, invite_url
 from bot.config import FILE_VARIABLE, Config, read_token, settings_file
 from bot.config_reading import environment_settings
 from bot.errors import BadTokenError, DiscordSetupError, ForwardPassError, MissingIntentError
+from bot.storage.lease import Lease, digest_of
 from bot.ui.trouble import TROUBLE, described
 from models.types import DEFAULT_MODEL
 
@@ -34,34 +37,48 @@ CODES = "What the code means: https://docs.discord.com/developers/topics/opcodes
 BAD_TOKEN = 4004  # https://docs.discord.com/developers/topics/opcodes-and-status-codes
 
 
-def run_bot(config: Config, *, sync: bool = False) -> None:
-    """Connect and serve until interrupted or terminated.
+def run_bot(config: Config, *, sync: bool = False, force: bool = False) -> None:
+    """Connect and serve until interrupted or terminated; ``force`` takes the place of a process that serves already.
 
     Raises:
-        ForwardPassError: no token, a wrong one, a default model that was not pulled, a missing intent, no network, no database.
+        ForwardPassError: no token, a wrong one, a default model that was not pulled, a missing intent, no network, no database,
+            another process that serves.
     """
     logs.setup(config.log)
     token = read_token(config)
     if config.model.id == DEFAULT_MODEL:
         weights.folder(config)  # a host who forgot to pull should hear it before anybody asks
     with contextlib.suppress(asyncio.CancelledError):  # SIGTERM; Ctrl-C is a KeyboardInterrupt
-        asyncio.run(_serve_until_terminated(config, token, sync))
+        asyncio.run(_serve_until_terminated(config, token, sync, force))
 
 
-async def _serve_until_terminated(config: Config, token: str, sync: bool) -> None:
+async def _serve_until_terminated(config: Config, token: str, sync: bool, force: bool) -> None:
     """A service manager ends the bot with SIGTERM: then it says goodbye to Discord as after Ctrl-C."""
-    serving = asyncio.ensure_future(_serve(config, token, sync))
+    serving = asyncio.ensure_future(_serve(config, token, sync, force))
     with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     await serving
 
 
-async def _serve(config: Config, token: str, sync: bool) -> None:
-    async with open_app(config) as app, create_bot(app, sync=sync) as bot:
-        # Connect first, load in the background: whoever asks meanwhile hears that the model is waking up.
-        app.model.start().add_done_callback(_seen)
-        with _in_words():
-            await bot.start(token)
+async def _serve(config: Config, token: str, sync: bool, force: bool = False) -> None:
+    async with open_app(config) as app:
+        lease = Lease(app.database, digest_of(token), Path(platformdirs.user_data_dir("forward-pass")))
+        async with lease.held(force=force) as held, create_bot(app, sync=sync) as bot:
+            # Connect first, load in the background: whoever asks meanwhile hears that the model is waking up.
+            app.model.start().add_done_callback(_seen)
+            with _in_words():
+                await _while_held(held, bot.start(token))
+
+
+async def _while_held(held: asyncio.Task[None], serving: Coroutine[Any, Any, None]) -> None:
+    """Serve until the end, or until the lease is lost; an error of either is raised."""
+    task = asyncio.ensure_future(serving)
+    try:
+        await asyncio.wait({task, held}, return_when=asyncio.FIRST_COMPLETED)
+        await (task if task.done() else held)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @contextlib.contextmanager

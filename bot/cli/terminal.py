@@ -93,7 +93,7 @@ def chat_loop(config: Config, *, style: Style | None) -> None:
         try:
             answer = _answer(console, engine, Job(question, kept, style, config.sampling), Looks.of(config))
         except ForwardPassError as error:
-            console.print(Text(f"✗ {error.for_user()}", "red"))
+            console.print(Text(f"✗ {error.for_host()}", "red"))
             continue
         history += [Turn("user", question), Turn("assistant", answer.text)]
 
@@ -188,7 +188,7 @@ def _inner_voice(
             raise NoInnerVoiceError("Nothing was said, so there was nothing to think.")
         trace = _with_evidence(engine, answer, engine.trace(answer, k=looks.top_k), question, looks)
     except ForwardPassError as error:
-        return None, (), error.for_user()
+        return None, (), error.for_host()
     lines = verify(tell(trace), trace)
     if looks.writer == "model":
         lines = write_now(engine.answer, trace, lines, "en-US").lines

@@ -23,6 +23,7 @@ from bot.errors import (
     StorageError,
 )
 from bot.services.line import Place, WaitingLine
+from bot.storage.late import LateWrites
 from bot.storage.records import NewRun, Run, Source, State
 from bot.storage.runs import RunStore
 from models.findings import CausalCheck, Findings, Part, SelfReport
@@ -137,8 +138,11 @@ def figures(answer: Answer, info: ModelInfo) -> list[str]:
 class AskService:
     """Takes questions, keeps them in line, has them answered and stores what came."""
 
-    def __init__(self, *, runs: RunStore, model: Model, line: WaitingLine, sampling: Sampling, history_turns: int) -> None:
+    def __init__(
+        self, *, runs: RunStore, late: LateWrites, model: Model, line: WaitingLine, sampling: Sampling, history_turns: int
+    ) -> None:
         self._runs = runs
+        self._late = late
         self._model = model
         self._line = line
         self._sampling = sampling
@@ -260,8 +264,8 @@ class AskService:
         await self._runs.mark(run.id, "failed", error=ShuttingDownError("A restart came before the answer."))
 
     async def shown(self, run_id: str, message_ids: list[int]) -> None:
-        """Remember the messages in which the answer stands."""
-        await self._runs.attach_messages(run_id, message_ids)
+        """Remember the messages in which the answer stands; back when that is written, and the answer before it."""
+        await self._late.settle(lambda: self._runs.attach_messages(run_id, message_ids), f"the messages of run {run_id}")
 
     def close(self) -> None:
         """Take no more questions."""
@@ -301,22 +305,30 @@ class AskService:
         self._raise_if_stopped(run)
         history = await self._runs.conversation(run.parent_run_id, self._history_turns) if run.parent_run_id else ()
         job = Job(request.question.strip(), history, request.style, request.sampling or self._sampling, run.id)
-        await self._runs.mark(run.id, "answering")
+        await self._late.put(lambda: self._runs.mark(run.id, "answering"), f"the state of run {run.id}")
         answer = await self._model.answer(job, on_text=listener.text, cancelled=lambda: self._stopped.get(run.id, False))
         try:
-            await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
-            run = await self._runs.get(run.id)
+            run = await self._stored(run, answer, info)
         except RunExpiredError as error:
             raise AnswerCancelledError("The question was deleted while it was answered.") from error
         log.info("run %s: %d tokens in %.2f s (%s)", run.id, len(answer.answer_ids), answer.seconds, answer.finish)
         return Answered(run, answer, info)
 
+    async def _stored(self, run: Run, answer: Answer, info: ModelInfo) -> Run:
+        """Keep an answer. Where the database does not take it now, it is shown all the same and stored later."""
+
+        async def save() -> None:
+            await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
+
+        saved = await self._late.put(save, f"the answer of run {run.id}")
+        try:
+            return await self._runs.get(run.id) if saved else run
+        except StorageError:  # the host's log has it
+            return run
+
     async def _close(self, run: Run, error: Exception) -> None:
         state: State = "cancelled" if isinstance(error, AnswerCancelledError) else "failed"
-        try:
-            await self._runs.mark(run.id, state, error=error)
-        except StorageError as broken:
-            log.warning("run %s could not be closed: %s", run.id, broken.for_user())
+        await self._late.put(lambda: self._runs.mark(run.id, state, error=error), f"the end of run {run.id}")
         log.info("run %s: %s (%s)", run.id, state, type(error).__name__)
 
     def _watch(self, run: Run, request: AskRequest) -> None:

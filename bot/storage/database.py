@@ -2,6 +2,8 @@
 
 SQLite runs in WAL mode, where readers never wait. A session that writes takes the write lock at its *beginning*: a transaction
 that reads first and then wants to write cannot wait for another writer (its snapshot would be stale) and would fail at once.
+There is one writer at a time, so writers of this process wait for each other in a line of ours and hold no connection meanwhile:
+while somebody else has the lock, one connection waits for it, and all others are there for readers.
 """
 
 from __future__ import annotations
@@ -22,10 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from bot.errors import StorageError
+from bot.storage.checking import check, damage_named, identity
+from bot.storage.driver import connect
+from bot.storage.faults import Alarm, NoTurnError, fault_of
 from bot.storage.migrating import upgrade
 from models.sentences import Sentence
 
 BUSY_MILLISECONDS = 15_000
+OWN_DRIVER = {"async_creator_fn": connect}
 _WRITES = "forward_pass_writes"
 
 
@@ -34,6 +40,11 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self._alarm = Alarm()
+        self._one_writer = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        file = engine.url.database
+        self._file = Path(file) if self._one_writer and file and file != ":memory:" else None
+        self._identity = identity(self._file) if self._file else None
         writer = engine.execution_options(**{_WRITES: True})
         self._reading = async_sessionmaker(engine, expire_on_commit=False)
         self._writing = async_sessionmaker(writer, expire_on_commit=False)
@@ -57,30 +68,53 @@ class Database:
         finally:
             await engine.dispose()
 
+    def moved(self) -> Path | None:
+        """The path of an SQLite file that was deleted, moved away or replaced since it was opened; None when all is well."""
+        return self._file if self._file and identity(self._file) != self._identity else None
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A short session that only reads."""
-        with _told(Sentence("read")):
+        with _told(Sentence("read"), self._alarm):
             async with self._reading() as session:
                 yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A short session that writes: one transaction, committed at the end, rolled back on an error."""
-        with _told(Sentence("written")):
-            async with self._writing.begin() as session:
+        with _told(Sentence("written"), self._alarm):
+            async with self._turn(), self._writing.begin() as session:
                 yield session
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._one_writer is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(BUSY_MILLISECONDS / 1000):
+                await self._one_writer.acquire()
+        except TimeoutError as error:
+            raise NoTurnError from error
+        try:
+            yield
+        finally:
+            self._one_writer.release()
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _told(what: str, alarm: Alarm | None = None) -> Iterator[None]:
+    """Errors as one of ours, and a line in the log where nobody else tells the host."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        reason = getattr(error, "orig", None) or error
-        # The type alone: a database's own message may quote the values of a row.
+        fault = fault_of(error)
+        if alarm is not None:
+            alarm.ring(what, fault)
         raise StorageError(
-            Sentence("The database cannot be {what} ({reason}).", what=what, reason=type(reason).__name__)
+            Sentence("The database cannot be {what} ({reason}).", what=what, reason=fault.reason),
+            hint=fault.advice or None,
+            passing=fault.passing,
         ) from error
 
 
@@ -120,9 +154,9 @@ def _no_such_url() -> StorageError:
 async def _sqlite_engine(url: URL) -> AsyncEngine:
     if url.database in (None, "", ":memory:"):
         # A database in memory lives as long as its one connection, so everybody takes turns with it.
-        engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
+        engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, connect_args=OWN_DRIVER)
     else:
-        engine = _engine(url)
+        engine = _engine(url, connect_args=OWN_DRIVER)
         with _told(Sentence("opened")):
             await asyncio.to_thread(_prepare_file, Path(str(url.database)))
     event.listen(engine.sync_engine, "connect", _set_up_connection)
@@ -139,8 +173,10 @@ def _prepare_file(path: Path) -> None:
             path.chmod(0o600)
     except OSError as error:
         raise StorageError(Sentence("The database file cannot be made or written: {why}.", why=error.strerror)) from error
-    with closing(sqlite3.connect(path)) as connection:
+    # Another thread stops a check that takes too long.
+    with damage_named(path), closing(sqlite3.connect(path, check_same_thread=False)) as connection:
         _to_wal(connection)
+        check(connection, path)
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:

@@ -114,7 +114,7 @@ class RunStore:
             "state": state,
             "error_kind": None if error is None else type(error).__name__[:64],
             # Only our own errors have words that are known to hold no message.
-            "error_text": error.for_user() if isinstance(error, ForwardPassError) else None,
+            "error_text": error.for_host() if isinstance(error, ForwardPassError) else None,
         }
         async with self._database.write() as session:
             await session.execute(update(RunRow).where(RunRow.id == run_id).values(values))

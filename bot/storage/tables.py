@@ -152,3 +152,16 @@ class SyncedCommandsRow(Base):
     scope: Mapped[str] = mapped_column(String(64), primary_key=True)
     content_hash: Mapped[str] = mapped_column(String(128))
     synced_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LeaseRow(Base):
+    """Who serves: a row for the database itself, one for the bot. See `bot.storage.lease`."""
+
+    __tablename__ = "leases"
+
+    scope: Mapped[str] = mapped_column(String(80), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(32))
+    beat: Mapped[int] = mapped_column(BigInteger)
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int] = mapped_column(BigInteger)
+    mark: Mapped[str] = mapped_column(String(64))

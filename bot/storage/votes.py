@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +11,15 @@ from typing import Literal
 from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.errors import RunExpiredError
+from bot.errors import RunExpiredError, StorageError
 from bot.storage.database import Database
 from bot.storage.records import utc_now
 from bot.storage.tables import RunRow, VoteRow
 
 Value = Literal[1, -1]
+
+TRIES = 3
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,22 @@ class VoteStore:
     async def press(self, run_id: str, user_id: int, value: Value) -> Tally:
         """Cast a vote, turn it round, or take it back when the same one is pressed again; the counts afterwards.
 
+        A database that is locked or full is tried again: what failed was rolled back, so no press counts twice.
+
         Raises:
             RunExpiredError: the run is gone.
+            StorageError: the last try failed, too.
         """
+        for _ in range(TRIES - 1):
+            try:
+                return await self._press(run_id, user_id, value)
+            except StorageError as error:
+                if not error.passing:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)
+        return await self._press(run_id, user_id, value)
+
+    async def _press(self, run_id: str, user_id: int, value: Value) -> Tally:
         mine = (VoteRow.run_id == run_id) & (VoteRow.user_id == user_id)
         async with self._database.write() as session:
             if not await session.scalar(select(exists().where(RunRow.id == run_id, RunRow.expires_at > self._now()))):

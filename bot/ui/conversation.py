@@ -102,7 +102,7 @@ class Conversation:
             await self._take_back(messages, place)
             return
         except StorageError as error:
-            log.warning("run %s: nobody will find it by its messages: %s", run_id, error.for_user())
+            log.warning("run %s: nobody will find it by its messages: %s", run_id, error.for_host())
         if mode == "thread":
             await self._tell_in_thread(answered, messages[-1], place)
         elif mode == "button":

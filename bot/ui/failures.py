@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 def failure(error: BaseException, locale: str) -> str:
     """The sentence for an error of our own, for trouble with Discord, or for a defect; the last two are logged."""
     if isinstance(error, ForwardPassError):
+        if error.for_askers:
+            log.info("an asker was told that something failed: %s", error.for_host())
         return clip(f"⚠️ {told(error, locale)}", CONTENT_LIMIT)
     if isinstance(error, TROUBLE):
         log.info("what was asked for was not taken: %s", described(error))

@@ -25,10 +25,12 @@ def words(locale: str) -> Words:
 
 
 def told(what: str | ForwardPassError, locale: str) -> str:
-    """An error with its hint, or a sentence, in the language of a Discord locale; in English where there is no translation."""
+    """An error as askers read it, or a sentence, in the language of a Discord locale; English where there is no translation."""
     tongue = language_of(locale)
     if not isinstance(what, ForwardPassError):
         return translated(what, tongue)
+    if what.for_askers:
+        return translated(what.for_askers, tongue)
     message, hint = translated(what.message, tongue), translated(what.hint, tongue)
     return f"{message}{hint}" if message.endswith(tuple(_FULL)) else f"{message} {hint}".strip()
 

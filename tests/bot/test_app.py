@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.app import Tasks, open_app
+from bot.app import Tasks, _purge, open_app
 from bot.config import Config
 from bot.errors import (
     ForwardPassError,
@@ -23,9 +26,11 @@ from bot.errors import (
     StorageError,
 )
 from bot.model_host import ModelHost
+from bot.storage import Database, NewRun, RunStore
 from models.fakes.engine import FakeEngine
 from models.types import Job
-from tests.bot.services.rig import Heard, request, settings
+from tests.bot.services.rig import Heard, request, settings, until
+from tests.bot.storage.conftest import write_lock
 
 SECRET = "a secret about a foot"
 
@@ -185,6 +190,26 @@ async def test_before_it_is_loaded_there_is_no_answer() -> None:
         await host.answer(Job("Hello?"))
     assert host.failure is None
     await host.aclose()
+
+
+async def test_purging_goes_on_after_a_locked_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.app.PURGE_HOURS", 0.0001)
+    monkeypatch.setattr("bot.storage.database.BUSY_MILLISECONDS", 100)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    async with Database.open(settings(tmp_path).storage.resolved_url()) as database:
+        old = await RunStore(database, now=lambda: now).create(NewRun("q", "dm"))
+        async with write_lock(tmp_path / "runs.sqlite3"):
+            purging = asyncio.create_task(_purge(RunStore(database)))
+            await until(lambda: "was not deleted" in caplog.text)
+        with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as other:
+            while other.execute("SELECT count(*) FROM runs WHERE id = ?", (old.id,)).fetchone()[0]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert not purging.done()
+        assert "another program holds its lock" in caplog.text
+        purging.cancel()
+        await asyncio.gather(purging, return_exceptions=True)
 
 
 async def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:

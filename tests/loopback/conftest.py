@@ -29,6 +29,12 @@ def config(folder: Path, **sections: dict[str, Any]) -> Config:
     return Config.model_validate({"storage": storage, "model": {"max_batch": 1}, **sections})
 
 
+@pytest.fixture(autouse=True)
+def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock against a second bot with one token lies there; a test beside this one has the same token."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
 @pytest_asyncio.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     """The loopback Discord; afterwards nothing of the bot may be left, and nothing may have been asked that it does not know."""

@@ -1,6 +1,9 @@
 """A database in a temporary folder, a clock that stands still until it is moved, and small answers and traces."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +24,20 @@ class Clock:
 
     def pass_days(self, days: float) -> None:
         self.time += timedelta(days=days)
+
+
+@asynccontextmanager
+async def write_lock(path: Path) -> AsyncIterator[None]:
+    """Another program's connection, which holds the one lock that a writer needs; it may have to wait for it, too."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)) as other:
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def lock() -> Callable[[Path], AbstractAsyncContextManager[None]]:
+    return write_lock
 
 
 @pytest.fixture

@@ -29,9 +29,19 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 HOST_ONLY = {
     *(getattr(errors, name) for name in ("ConfigError", "DumpFileError", "LensTrainingError", "AnswerCancelledError")),
     *(getattr(errors, name) for name in ("MissingTokenError", "BadTokenError", "MissingIntentError")),
+    errors.AlreadyRunningError,
 }
 """Told in the terminal, or to nobody."""
-HOST_PARTS = ("bot/cli/", "bot/config", "models/bench/", "models/fitting/training.py", "models/fitting/texts.py")
+HOST_PARTS = (
+    "bot/cli/",
+    "bot/config",
+    "bot/storage/faults.py",
+    "bot/storage/checking.py",
+    "bot/storage/lease.py",
+    "models/bench/",
+    "models/fitting/training.py",
+    "models/fitting/texts.py",
+)
 REASONS = {"Unseen", "QuestionError"}
 CLASSES = {name: value for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, ForwardPassError)}
 
@@ -79,7 +89,7 @@ def found() -> dict[str, str]:
                     every[text.value] = place
     for name, error in CLASSES.items():
         if error not in HOST_ONLY:
-            every[error.hint] = name
+            every[error.hint] = every[error.for_askers] = name
     every |= {name.replace("_", " ").title(): "a permission" for name, granted in PERMISSIONS if granted}
     every |= dict.fromkeys((*get_args(LearnedLens), "hidden", "attention"), "a choice")
     return {text: place for text, place in every.items() if text}

@@ -189,7 +189,7 @@ def test_the_files_on_the_hub_are_counted(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "HfApi", _Hub)
     source = outlook.Source("someone/something", "something", on_hub=True)
     notes = []
-    assert outlook._download(source, notes) == 1000
+    assert outlook._weight_bytes(source, notes) == 1000
     assert notes == []
 
 

@@ -72,11 +72,12 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
 
     Raises:
         EmptyQuestionError: nothing but blanks.
-        QuestionTooLongError: the question alone leaves no room for an answer.
+        QuestionTooLongError: the question is longer than the config allows, or leaves no room for an answer.
         ModelError: the style is not one of this model's.
     """
     if not job.question.strip():
         raise EmptyQuestionError("There is no question to answer.", request_id=job.request_id)
+    _check_length(tokenizer, job, config.max_question_tokens)
     style = choose_style(tokenizer, job.style or config.style)
     wanted, dropped = job.sampling.max_new_tokens, 0
     while True:
@@ -97,6 +98,17 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
             request_id=job.request_id,
         )
     return Prompt(tuple(ids), style, min(wanted, room), dropped)
+
+
+def _check_length(tokenizer: Any, job: Job, most: int) -> None:
+    """Refuse a question that would hold the device for long. The tokens are those of what was typed, without any frame."""
+    count = len(_encode(tokenizer, job.question.strip(), plain=True))
+    if count > most:
+        raise QuestionTooLongError(
+            Sentence("The question has {count} tokens, and I take {most} at most.", count=count, most=most),
+            hint="Ask something shorter.",
+            request_id=job.request_id,
+        )
 
 
 def context_of(text_config: Any, tokenizer: Any) -> int:

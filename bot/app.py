@@ -19,6 +19,7 @@ from bot.services.compare import Comparer
 from bot.services.dumps import DumpService
 from bot.services.layers import LayersService
 from bot.services.line import WaitingLine
+from bot.services.looks import Looks
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
@@ -77,6 +78,7 @@ class App:
     layers: LayersService
     votes: VoteStore
     dumps: DumpService
+    looks: Looks
 
 
 @asynccontextmanager
@@ -104,6 +106,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             writer=config.monologue.writer,
             evidence=config.lens.evidence,
             self_report=config.lens.self_report,
+            evidence_tokens=config.lens.evidence_tokens,
             lens=config.lens.kind,
             agreement=config.lens.agreement,
             history_turns=config.discord.history_turns,
@@ -123,6 +126,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             layers=layers,
             votes=votes,
             dumps=dumps,
+            looks=Looks(per_user=config.queue.looks_per_user),
         )
         try:
             yield app

@@ -208,17 +208,18 @@ def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> Piece
         The states of depths 0 to L, each (T, D), the last one normed by the model; and the model's own logits of position P+T-2,
         fp32 (V,).
     """
-    states: dict[int, list[torch.Tensor]] = {}
+    seen: list[dict[int, torch.Tensor]] = []  # of each pass that holds them, by depth (r, D)
 
     def watch(rows: int) -> AbstractContextManager[None]:
-        def keep(depth: int, state: torch.Tensor) -> None:
-            states.setdefault(depth, []).append(state[0, -rows:].clone())  # a view would keep the whole prompt's states alive
-
-        return tapped(model, parts, keep)
+        states: dict[int, torch.Tensor] = {}  # the last call counts: some norm their embeddings with the final norm too
+        seen.append(states)
+        # a view would keep the whole prompt's states alive
+        return tapped(model, parts, lambda depth, state: states.update({depth: state[0, -rows:].clone()}))
 
     out = yield from forward(model, parts, ids, length + 1, watch, rows=2)
-    joined = (states[d] for d in range(len(parts.blocks) + 1))  # lists of (r, D)
-    return [(one[0] if len(one) == 1 else torch.cat(one))[:-1] for one in joined], out.logits[0, -2].float()
+    depths = range(len(parts.blocks) + 1)
+    joined = [seen[0][d] if len(seen) == 1 else torch.cat([states[d] for states in seen]) for d in depths]
+    return [state[:-1] for state in joined], out.logits[0, -2].float()
 
 
 def _check_own(reading: Reading, own: torch.Tensor, tolerance: float) -> None:

@@ -153,7 +153,7 @@ def measure(
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16 or float16.", show_default=False)] = None,
     device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:N or mps.", show_default=False)] = None,
     only: Annotated[
-        str | None, typer.Option("--only", help="Some of: answer,second,askers,lag,scaling.", show_default=False)
+        str | None, typer.Option("--only", help="Some of: answer,second,askers,lag,scaling,starve.", show_default=False)
     ] = None,
     askers: Annotated[
         str | None, typer.Option("--askers", help="How many at once, such as 1,4,16,64.", show_default=False)

@@ -41,8 +41,8 @@ _PIECE = 512
 tokens of the answers under way, and short ones go between its pieces."""
 
 _SMALL = 128
-"""Tokens of such a piece while answers are under way, which then have the device for as long as the piece took: a long prompt makes
-them half as quick, and what they wait at once stays at about an eighth of a second on a CPU."""
+"""Tokens of such a piece while answers are under way, which then have the device for as long as the piece took: a long prompt
+makes them half as quick, and what they wait at once stays at about an eighth of a second on a CPU."""
 
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Decoder:
                 return
         (course, *others), done = batch.courses, batch.read[0]
         width = max(len(c.tokens) for c in batch.courses)
-        size = _SMALL if self._live else _PIECE
+        size = min(_SMALL, _PIECE) if self._live else _PIECE
         self._cut = not others and width > _PIECE and width - done > size
         if self._cut:
             started = time.perf_counter()

@@ -219,12 +219,12 @@ class Voices:
     told_during_load: int
     told: int
     refused: int
-    read_p50: float
+    read_p50: float | None
     """From the answer until its second pass is there, over the time of the answer itself; likewise below."""
-    read_p95: float
-    told_p50: float
+    read_p95: float | None
+    told_p50: float | None
     """Until the evidence and the self-report are there, too."""
-    told_p95: float
+    told_p95: float | None
     latency_price: float
     """Median time of an answer over that without inner voices."""
     speed_price: float
@@ -255,8 +255,8 @@ class BesideLooks:
     looks_refused: int
     asked: int
     refused: int
-    median: float
-    most: float
+    median: float | None
+    most: float | None
 
 
 @dataclass(frozen=True, slots=True)

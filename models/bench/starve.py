@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from models.bench.results import BesideLong, BesideLooks, Starving, Voices, percentile
 from models.bench.subject import Say, Subject, endless
 from models.errors import ForwardPassError, ModelError, QuestionTooLongError
+from models.findings import Findings, SelfReport
+from models.pieces import Pieces
 from models.running.scheduler import Scheduler
-from models.types import Answer, Job, Sampling
-
-LOOKS = 80
-"""More than all places for looks."""
+from models.types import Answer, Engine, Job, Sampling
 
 _DRAIN = 240.0
 """Seconds after which voices that did not come are given up."""
@@ -38,6 +37,8 @@ class Load:
     evidence: int | None = 1000
     """Tokens up to which a question gets evidence, as `lens.evidence_tokens`."""
     repeats: int = 5
+    looks: int = 80
+    """More than all places for looks."""
 
 
 def starving(subject: Subject, load: Load, *, say: Say) -> Starving:
@@ -82,17 +83,17 @@ async def _voices(scheduler: Scheduler, subject: Subject, load: Load, say: Say) 
     plain, plain_seconds, _ = await _steady(scheduler, subject, load, seconds=load.seconds, voices=False)
     say(f"starve: {load.askers} askers, each answer with its inner voice")
     kept, seconds, in_time = await _steady(scheduler, subject, load, seconds=load.seconds, voices=True)
-    began, ended = ([late / own for late, own in pairs] or [float("inf")] for pairs in (kept.read, kept.told))
+    began, ended = ([late / own for late, own in pairs] for pairs in (kept.read, kept.told))
     return Voices(
         askers=load.askers,
         answered=len(kept.answers),
         told_during_load=in_time,
         told=len(kept.told),
         refused=kept.refused,
-        read_p50=percentile(began, 50),
-        read_p95=percentile(began, 95),
-        told_p50=percentile(ended, 50),
-        told_p95=percentile(ended, 95),
+        read_p50=percentile(began, 50) if began else None,
+        read_p95=percentile(began, 95) if began else None,
+        told_p50=percentile(ended, 50) if ended else None,
+        told_p95=percentile(ended, 95) if ended else None,
         latency_price=statistics.median(kept.answers) / statistics.median(plain.answers),
         speed_price=(len(kept.answers) / seconds) / (len(plain.answers) / plain_seconds),
     )
@@ -111,7 +112,7 @@ async def _steady(
             answer = await scheduler.answer(job, on_text=lambda _text: None)
             kept.answers.append(time.perf_counter() - asked)
             if voices:
-                telling.add(asyncio.create_task(_tell(scheduler, job, answer, kept, kept.answers[-1])))
+                telling.add(asyncio.create_task(_tell(scheduler, subject, job, answer, kept, kept.answers[-1])))
 
     await asyncio.gather(*(asker(job) for job in subject.jobs(load.askers, load.new_tokens)))
     took, in_time = time.perf_counter() - started, len(kept.told)
@@ -122,11 +123,11 @@ async def _steady(
     return kept, took, in_time
 
 
-async def _tell(scheduler: Scheduler, job: Job, answer: Answer, kept: _Kept, own: float) -> None:
+async def _tell(scheduler: Scheduler, subject: Subject, job: Job, answer: Answer, kept: _Kept, own: float) -> None:
     """An inner voice as the bot makes it."""
     answered = time.perf_counter()
     try:
-        await _read_all(scheduler, job, answer, lambda: kept.read.append((time.perf_counter() - answered, own)))
+        await _read_all(scheduler, subject, job, answer, lambda: kept.read.append((time.perf_counter() - answered, own)))
     except ForwardPassError:
         kept.refused += 1
     else:
@@ -134,14 +135,21 @@ async def _tell(scheduler: Scheduler, job: Job, answer: Answer, kept: _Kept, own
 
 
 async def _read_all(
-    scheduler: Scheduler, job: Job, answer: Answer, read: Callable[[], None], evidence: int | None = None
+    scheduler: Scheduler, subject: Subject, job: Job, answer: Answer, read: Callable[[], None], evidence: int | None = None
 ) -> None:
     """The second pass, then its evidence unless prompt and answer have more tokens than ``evidence``."""
     trace = await scheduler.trace(answer)
     read()
     if evidence is None or len(answer.prompt_ids) + len(answer.answer_ids) <= evidence:
-        await scheduler.call(lambda engine: engine.findings(answer, trace, question=job.question))  # type: ignore[attr-defined]
-        await scheduler.call(lambda engine: engine.self_report(job.question, answer))  # type: ignore[attr-defined]
+
+        def look(_engine: Engine) -> Findings | Pieces[Findings]:
+            return subject.engine.findings_in_pieces(answer, trace, question=job.question)
+
+        def report(_engine: Engine) -> SelfReport | Pieces[SelfReport]:
+            return subject.engine.self_report_in_pieces(job.question, answer)
+
+        await scheduler.voice(look, answer)
+        await scheduler.voice(report, answer)
 
 
 async def _alone(scheduler: Scheduler, job: Job, repeats: int) -> float:
@@ -170,7 +178,7 @@ async def _beside_long(scheduler: Scheduler, subject: Subject, load: Load, say: 
     async def tell() -> None:
         answer = await answering
         answered.append(time.perf_counter() - started)
-        await _read_all(scheduler, long, answer, lambda: None, load.evidence)
+        await _read_all(scheduler, subject, long, answer, lambda: None, load.evidence)
 
     telling = asyncio.create_task(tell())
     beside: list[float] = []
@@ -204,13 +212,15 @@ def _long(subject: Subject, load: Load) -> tuple[Job, int]:
 
 
 async def _beside_looks(scheduler: Scheduler, subject: Subject, load: Load, say: Say) -> BesideLooks:
-    """A short question after `LOOKS` dumps were asked for at once."""
-    say(f"starve: a short question beside {LOOKS} looks")
+    """A short question after so many dumps were asked for at once."""
+    say(f"starve: a short question beside {load.looks} looks")
     job = subject.jobs(1, load.new_tokens)[0]
     alone = await _alone(scheduler, job, load.repeats)
     answer = await scheduler.answer(job)
     prompt = len(answer.prompt_ids)
-    looks = [asyncio.create_task(scheduler.dump(answer, "hidden", positions=[i % prompt], depths=[i % 3])) for i in range(LOOKS)]
+    looks = [
+        asyncio.create_task(scheduler.dump(answer, "hidden", positions=[i % prompt], depths=[i % 3])) for i in range(load.looks)
+    ]
     await asyncio.sleep(0)
     beside: list[float] = []
     refused = 0
@@ -222,10 +232,10 @@ async def _beside_looks(scheduler: Scheduler, subject: Subject, load: Load, say:
             await asyncio.sleep(alone)
     found = await asyncio.gather(*looks, return_exceptions=True)
     return BesideLooks(
-        looks=LOOKS,
+        looks=load.looks,
         looks_refused=sum(isinstance(look, BaseException) for look in found),
         asked=load.repeats,
         refused=refused,
-        median=statistics.median(beside) if beside else float("inf"),
-        most=max(beside, default=float("inf")),
+        median=statistics.median(beside) if beside else None,
+        most=max(beside, default=None),
     )

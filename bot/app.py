@@ -20,6 +20,7 @@ from bot.services.compare import Comparer
 from bot.services.dumps import DumpService
 from bot.services.layers import LayersService
 from bot.services.line import WaitingLine
+from bot.services.looks import Looks
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
@@ -80,6 +81,7 @@ class App:
     votes: VoteStore
     dumps: DumpService
     database: Database
+    looks: Looks
 
 
 @asynccontextmanager
@@ -115,6 +117,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             writer=config.monologue.writer,
             evidence=config.lens.evidence,
             self_report=config.lens.self_report,
+            evidence_tokens=config.lens.evidence_tokens,
             lens=config.lens.kind,
             agreement=config.lens.agreement,
             history_turns=config.discord.history_turns,
@@ -135,6 +138,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             votes=votes,
             dumps=dumps,
             database=database,
+            looks=Looks(per_user=config.queue.looks_per_user),
         )
         try:
             yield app

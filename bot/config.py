@@ -79,11 +79,9 @@ class LensConfig(_Section):
     self_report: bool = Field(
         True, description="ask the model whether its answer is right, and show how likely a yes was; costs one more short prompt"
     )
+    evidence_tokens: int = Field(1000, ge=0, description="longest prompt and answer, in tokens, that get evidence")
     agreement: int = Field(
-        0,
-        ge=0,
-        le=20,
-        description="answers sampled in the background after each one, to show how many mean the same; 0 is none",
+        0, ge=0, le=20, description="answers sampled in the background after each one, to show how many mean the same; 0 is none"
     )
 
     @property
@@ -152,6 +150,7 @@ class QueueConfig(_Section):
 
     max_waiting: int = Field(16, ge=0, le=10_000, description="questions that may wait; one more is refused at once")
     per_user: int = Field(1, ge=1, le=5, description="questions that one user may have in flight")
+    looks_per_user: int = Field(2, ge=1, le=20, description="looks into earlier answers that one user may have in flight")
 
 
 class StorageConfig(_Section):

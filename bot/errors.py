@@ -8,6 +8,7 @@ ForwardPassError
 ├── QueueError
 │   ├── QueueFullError         refused at once, nothing is queued
 │   ├── AlreadyAskingError     this user's earlier question is not answered yet
+│   ├── TooManyLooksError      this user's earlier looks are not there yet
 │   └── ShuttingDownError      the bot is going offline
 ├── RunError
 │   ├── RunExpiredError        the run is gone, or past its time to live
@@ -93,6 +94,7 @@ __all__ = [
     "RunOfAnotherModelError",
     "ShuttingDownError",
     "StorageError",
+    "TooManyLooksError",
     "TraceMismatchError",
     "UnsupportedArchitectureError",
     "permission_names",
@@ -151,6 +153,12 @@ class AlreadyAskingError(QueueError):
     """One question a person at a time."""
 
     hint = "I answer one question per person at a time; delete your question to stop it."
+
+
+class TooManyLooksError(QueueError):
+    """A few looks a person at a time."""
+
+    hint = "Wait until one of them is there."
 
 
 class ShuttingDownError(QueueError):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 from bot.errors import ForwardPassError, ModelError, UnsupportedArchitectureError
 from bot.log import log_unexpected
+from bot.services.looks import Sharing
 from models.dump import Chosen, LayerDump, What
 from models.findings import CausalCheck, Findings, Part, SelfReport
+from models.pieces import Pieces
 from models.running.scheduler import Scheduler
+from models.running.work import Priority
 from models.sentences import Sentence
 from models.trace import Trace
-from models.types import Answer, Engine, Job, LensName, ModelInfo, Prober
+from models.types import Answer, Engine, Job, LensName, ModelInfo, Piecewise, Prober
 
 T = TypeVar("T")
 
@@ -31,6 +34,7 @@ class ModelHost:
 
     def __init__(self, factory: EngineFactory) -> None:
         self._factory = factory
+        self._looks = Sharing()
         self._scheduler: Scheduler | None = None
         self._loading: asyncio.Task[ModelInfo] | None = None
 
@@ -67,27 +71,53 @@ class ModelHost:
         return await self._ready_scheduler().sample(job)
 
     async def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
-        return await self._ready_scheduler().trace(answer, k=k, lens=lens)
+        """The second pass that an inner voice is told from; through a ``lens`` that is named, a look."""
+        scheduler = self._ready_scheduler()
+        if lens is None:
+            return await scheduler.trace(answer, k=k)
+        return await self._looks.once(
+            ("trace", answer, k, lens), lambda: scheduler.trace(answer, k=k, lens=lens, priority=Priority.LOOK)
+        )
 
     async def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
-        return await self._probe(lambda prober: prober.findings(answer, trace, question=question, watch=watch))
+        def look(engine: Prober) -> Findings | Pieces[Findings]:
+            found = engine.findings_in_pieces if isinstance(engine, Piecewise) else engine.findings
+            return found(answer, trace, question=question, watch=watch)
 
-    async def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
-        return await self._probe(lambda prober: prober.why(answer, t, parts=parts, seed=seed))
+        return await self._ready_scheduler().voice(_probing(look), answer)
 
     async def self_report(self, question: str, answer: Answer) -> SelfReport:
-        return await self._probe(lambda prober: prober.self_report(question, answer))
+        def look(engine: Prober) -> SelfReport | Pieces[SelfReport]:
+            report = engine.self_report_in_pieces if isinstance(engine, Piecewise) else engine.self_report
+            return report(question, answer)
+
+        return await self._ready_scheduler().voice(_probing(look), answer)
+
+    async def follow(self, answer: Answer, trace: Trace, words: Sequence[str]) -> Findings:
+        def look(engine: Prober) -> Findings | Pieces[Findings]:
+            found = engine.follow_in_pieces if isinstance(engine, Piecewise) else engine.follow
+            return found(answer, trace, words)
+
+        return await self._look(("follow", answer, trace.lens, tuple(words)), look)
+
+    async def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+        def look(engine: Prober) -> CausalCheck | Pieces[CausalCheck]:
+            check = engine.why_in_pieces if isinstance(engine, Piecewise) else engine.why
+            return check(answer, t, parts=parts, seed=seed)
+
+        return await self._look(("why", answer, t, tuple(parts), seed), look)
 
     async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump:
-        return await self._ready_scheduler().dump(answer, what, positions=positions, depths=depths)
+        at, of = (None if chosen is None else tuple(chosen) for chosen in (positions, depths))
+        scheduler = self._ready_scheduler()
+        return await self._looks.once(
+            ("dump", answer, what, at, of), lambda: scheduler.dump(answer, what, positions=at, depths=of)
+        )
 
-    async def _probe(self, look: Callable[[Prober], T]) -> T:
-        def work(engine: Engine) -> T:
-            if not isinstance(engine, Prober):
-                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
-            return look(engine)
-
-        return await self._ready_scheduler().call(work)
+    async def _look(self, key: Hashable, look: Callable[[Prober], T | Pieces[T]]) -> T:
+        """One look that somebody waits for; who wants the same meanwhile gets the same."""
+        scheduler = self._ready_scheduler()
+        return await self._looks.once(key, lambda: scheduler.call(_probing(look)))
 
     async def aclose(self) -> None:
         """Stop between two tokens and join the thread."""
@@ -118,3 +148,18 @@ class ModelHost:
         info = self._scheduler.engine.info
         log.info("loaded %s on %s as %s in %.1f s", info.name, info.device, info.dtype, info.load_seconds)
         return info
+
+
+def _probing(look: Callable[[Prober], T | Pieces[T]]) -> Callable[[Engine], T | Pieces[T]]:
+    """``look`` with an engine that can.
+
+    Raises:
+        UnsupportedArchitectureError: when it runs, this one cannot.
+    """
+
+    def work(engine: Engine) -> T | Pieces[T]:
+        if not isinstance(engine, Prober):
+            raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+        return look(engine)
+
+    return work

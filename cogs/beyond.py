@@ -71,7 +71,8 @@ class Beyond(commands.Cog):
 
         async def work(reply: CardReply) -> Answers:
             run_id = (await find(interaction, answer)).id
-            choices = (await self._app.beyond.crossing(run_id)).choices
+            with self._app.looks.place(interaction.user.id):
+                choices = (await self._app.beyond.crossing(run_id)).choices
             wanted = word.strip().casefold()
             found = next((c for c in choices if f"id:{c.id}" == wanted or c.text.strip().casefold() == wanted), None)
             if found is None:
@@ -85,10 +86,10 @@ class Beyond(commands.Cog):
         """The considered tokens with their final probabilities."""
         try:
             run_id = (await find(interaction, getattr(interaction.namespace, "answer", None))).id
-            choices = (await self._app.beyond.crossing(run_id)).choices
+            crossing = await self._app.beyond.kept_crossing(run_id)
         except ForwardPassError:
             return []
-        fitting = [c for c in choices if current.casefold() in c.text.casefold()]
+        fitting = [c for c in (crossing.choices if crossing else ()) if current.casefold() in c.text.casefold()]
         return [
             app_commands.Choice(name=show.road_label(c, locale_of(interaction))[:100], value=f"id:{c.id}")
             for c in fitting[: show.MOST_ROADS]
@@ -151,12 +152,14 @@ class Beyond(commands.Cog):
         return [show.CrossingCard(crossing, locale_of(interaction))]
 
     async def _fork(self, interaction: Press, reply: CardReply, run_id: str, token: int, t: int | None = None) -> Answers:
-        question = (await self._app.beyond.crossing(run_id, t=t)).run.question
+        with self._app.looks.place(interaction.user.id):
+            question = (await self._app.beyond.crossing(run_id, t=t)).run.question
         fork = await self._app.beyond.fork(run_id, token, _request(interaction, question), reply, t=t)
         return [_answer_card(show.fork_text(fork, locale_of(interaction)), fork.answered.run.id, locale_of(interaction))]
 
     async def _reconsider(self, interaction: Press, reply: CardReply, run_id: str) -> Answers:
-        run, _ = await self._app.voices.read(run_id)
+        with self._app.looks.place(interaction.user.id):
+            run, _ = await self._app.voices.read(run_id)
         thoughts = await self._app.beyond.reconsider(run_id, _request(interaction, run.question), reply)
         locale = locale_of(interaction)
         return [_answer_card(show.thoughts_text(thoughts, locale), thoughts.answered.run.id, locale)]

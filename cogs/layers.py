@@ -239,7 +239,7 @@ class Layers(commands.Cog):
         depths: str | None = None,
         lens: LensName | None = None,
     ) -> Cards:
-        at = await self._app.layers.places(run_id, positions)
+        at = await self._app.layers.places(run_id, positions, answer_alone=what == "lens")
         locale, chosen = locale_of(interaction), depths_of(depths)
         file = await self._app.dumps.of(
             run_id, what, kind, limit_bytes=interaction.filesize_limit, positions=at, depths=chosen, lens=lens, locale=locale

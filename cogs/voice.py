@@ -71,7 +71,8 @@ class Voice(commands.Cog):
     async def _tell(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:
         locale = locale_of(interaction)
         try:
-            voice = await self._app.voices.of(run_id, locale=locale)
+            with self._app.looks.place(interaction.user.id):
+                voice = await self._app.voices.of(run_id, locale=locale)
             await self._show(interaction, voice)
         except TROUBLE as error:
             log.info("run %s: its inner voice was not taken: %s", run_id, described(error))

@@ -17,6 +17,7 @@ from models.sentences import Sentence
 if TYPE_CHECKING:
     from models.dump import Chosen, LayerDump, What
     from models.findings import CausalCheck, Findings, Part, SelfReport
+    from models.pieces import Pieces
     from models.trace import Trace
 
 Style = Literal["chat", "story"]
@@ -75,6 +76,9 @@ class PromptConfig(BaseModel):
 
     style: Literal["auto", "chat", "story"] = Field("auto", description="chat when the model has a chat template, else story")
     system: str | None = Field(None, description="system prompt of the chat style; the model's own when empty")
+    max_question_tokens: int = Field(
+        1500, ge=16, le=1_000_000, description="longest question, in tokens; one that is longer is refused"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,14 @@ class Prober(Protocol):
         """
         ...
 
+    def follow(self, answer: Answer, trace: Trace, words: Sequence[str]) -> Findings:
+        """Watched words alone, through the lens of the trace; what `findings` gives of them, without the rest.
+
+        Raises:
+            UnsupportedArchitectureError, OutOfMemoryError.
+        """
+        ...
+
     def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
         """The causal check of answer token ``t``: one batched pass over variants of it, a block's contribution removed in each.
 
@@ -268,6 +280,29 @@ class Prober(Protocol):
             QuestionTooLongError, OutOfMemoryError.
         """
         ...
+
+
+@runtime_checkable
+class Piecewise(Protocol):
+    """A `BatchEngine` and `Prober` whose long work can pause, so that answers go on in between. Results are those of the method
+    without ``_in_pieces``, up to the rounding of a text that is read in pieces.
+    """
+
+    def traces_in_pieces(
+        self, answers: Sequence[Answer], *, k: int = 10, lens: LensName | None = None
+    ) -> Pieces[Sequence[Trace | BaseException]]: ...
+
+    def findings_in_pieces(
+        self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()
+    ) -> Pieces[Findings]: ...
+
+    def follow_in_pieces(self, answer: Answer, trace: Trace, words: Sequence[str]) -> Pieces[Findings]: ...
+
+    def why_in_pieces(
+        self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0
+    ) -> Pieces[CausalCheck]: ...
+
+    def self_report_in_pieces(self, question: str, answer: Answer) -> Pieces[SelfReport]: ...
 
 
 @runtime_checkable

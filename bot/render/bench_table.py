@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from models.bench.results import Askers, Figure, LoopLag, Measured, Rates, Report, Scaling, SecondPass, Way
+from models.bench.results import Askers, Figure, LoopLag, Measured, Rates, Report, Scaling, SecondPass, Starving, Way
 
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _RATES = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
@@ -33,6 +33,8 @@ def tables(report: Report, *, width: int = ROOMY) -> Iterator[RenderableType]:
         yield _lag(report.lag)
     if report.scaling is not None:
         yield _scaling(report.scaling)
+    if report.starve is not None:
+        yield _starving(report.starve)
     for note in report.notes:
         yield Text(note, "yellow")
 
@@ -153,6 +155,25 @@ def _scaling(found: tuple[Scaling, ...]) -> Table:
         spent = f"{seconds(sweep.seconds[0].median)} to {seconds(sweep.seconds[-1].median)}"
         table.add_row(sweep.over, sizes, spent, f"{sweep.slope:.2f}")
     return table
+
+
+def _starving(found: Starving) -> Table:
+    table = _table("Who waits for whom: times of the same alone", "", "p50", "p95", "of how many")
+    voices, long, looks = found.voices, found.long, found.looks
+    told = f"{voices.told_during_load} of {voices.answered} told meanwhile, {voices.refused} refused"
+    table.add_row(f"{voices.askers} askers: second pass after the answer", _of(voices.read_p50), _of(voices.read_p95), told)
+    table.add_row("evidence and self-report, too", _of(voices.told_p50), _of(voices.told_p95), "")
+    table.add_row("its price: time of an answer, answers a second", _of(voices.latency_price), _of(voices.speed_price), "")
+    table.add_row(
+        f"a short question beside {long.long_tokens} tokens", _of(long.median), f"most {_of(long.most)}", str(long.asked)
+    )
+    refused = f"{looks.asked}, {looks.refused} refused; {looks.looks_refused} looks"
+    table.add_row(f"beside {looks.looks} looks", _of(looks.median), f"most {_of(looks.most)}", refused)
+    return table
+
+
+def _of(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{number(ratio)}×"
 
 
 def spread(figure: Figure) -> str:

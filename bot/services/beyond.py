@@ -156,7 +156,14 @@ class BeyondService:
 
     async def crossing(self, run_id: str, *, t: int | None = None) -> Crossing:
         """The considered tokens at a token; the pivotal one without ``t``. Raises what `why` raises."""
-        run, trace = await self._voices.read(run_id)
+        return self._crossing(*await self._voices.read(run_id), t)
+
+    async def kept_crossing(self, run_id: str) -> Crossing | None:
+        """The same at the pivotal token if the trace is stored: whoever types starts no second pass. Raises what `why` raises."""
+        trace = await self._runs.load_trace(run_id)
+        return None if trace is None else self._crossing(await self._runs.get(run_id), trace, None)
+
+    def _crossing(self, run: Run, trace: Trace, t: int | None) -> Crossing:
         at = _token(trace, t)
         final, sampled = float(trace.emitted_prob[at, -1]), float(trace.sampled_prob[at])
         choices = sorted(read.considered(trace, at), key=lambda choice: -(choice.final_prob or 0.0))

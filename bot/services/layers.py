@@ -139,7 +139,7 @@ class LayersService:
         """Follow words at a token, the pivotal one without ``t``. Raises what `token` raises."""
         run, trace = await self._voices.read(run_id)
         at = token_at(trace, t)
-        found = await self._model.findings(await self._voices.answer_of(run), trace, watch=words)
+        found = await self._model.follow(await self._voices.answer_of(run), trace, words)
         if found.watched is None:
             why = found.notes.get("watched", Sentence("it gives no reason."))
             raise NoInnerVoiceError(Sentence("I cannot follow words in this model: {why}", why=Sentence(why)))
@@ -155,12 +155,13 @@ class LayersService:
         """See that a run is still stored. Raises RunExpiredError."""
         await self._runs.get(run_id)
 
-    async def places(self, run_id: str, text: str | None) -> tuple[int, ...] | None:
-        """What a person typed as positions, for this run. Raises RunExpiredError, NoSuchTokenError."""
+    async def places(self, run_id: str, text: str | None, *, answer_alone: bool = False) -> tuple[int, ...] | None:
+        """What a person typed as positions, for this run. Raises RunExpiredError, NoSuchTokenError: see `positions_of`."""
         if text is None:
             return None
         answer = await self._runs.load_answer(run_id)
-        return positions_of(text, prompt=len(answer.prompt_ids), answer=len(answer.answer_ids))
+        prompt, count = len(answer.prompt_ids), len(answer.answer_ids)
+        return positions_of(text, prompt=prompt, answer=count, answer_alone=answer_alone)
 
     async def kept(self, run_id: str) -> Trace | None:
         """The trace if it is stored: for what must be quick, such as an autocomplete. Raises RunExpiredError."""

@@ -15,16 +15,16 @@ _BETWEEN = re.compile(r"[,，、;\s]+")
 MOST = 4096
 
 
-def positions_of(text: str | None, *, prompt: int, answer: int) -> tuple[int, ...] | None:
+def positions_of(text: str | None, *, prompt: int, answer: int, answer_alone: bool = False) -> tuple[int, ...] | None:
     """Places in prompt + answer, from 0; None, which is the usual ones, for nothing.
 
     Raises:
-        NoSuchTokenError: it cannot be read, or there are no such tokens.
+        NoSuchTokenError: it cannot be read, or there are no such tokens; with ``answer_alone`` those of the prompt are none.
     """
     if text is None or not text.strip():
         return None
     if text.strip().casefold() == "all":
-        return tuple(range(prompt + answer))
+        return tuple(range(prompt if answer_alone else 0, prompt + answer))
     found: dict[int, None] = {}
     for part in _parts(text):
         span = _SPAN.fullmatch(part)
@@ -33,6 +33,14 @@ def positions_of(text: str | None, *, prompt: int, answer: int) -> tuple[int, ..
                 Sentence("I cannot read “{part}”. Write tokens as 1-5,8, and those of the prompt as p1-p3.", part=part[:20])
             )
         asked, first = bool(span["a"]), int(span["first"])
+        if asked and answer_alone:
+            raise NoSuchTokenError(
+                Sentence(
+                    "“{part}” is of the prompt, and the lens reads the answer alone: tokens 1 to {count}.",
+                    part=part[:20],
+                    count=answer,
+                )
+            )
         last = int(span["last"] or first)
         count, name = (prompt, Sentence("The prompt")) if asked else (answer, Sentence("The answer"))
         if not 1 <= first <= last <= count:

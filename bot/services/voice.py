@@ -20,7 +20,7 @@ from bot.services.monologue.written import write
 from bot.services.sureness import sureness_line
 from bot.storage.records import ANSWERED, Run
 from bot.storage.runs import RunStore
-from models.findings import SelfReport
+from models.findings import Findings, SelfReport
 from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Answer, Job, LensName
@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 900.0
 """Seconds after which samples that nothing but a busy model held back are given up."""
+
+
+TOO_LONG = Sentence("The text is longer than I look into further.")
+"""Stands among the notes of a trace that got no evidence for its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class VoiceService:
         writer: Literal["told", "model"] = "told",
         evidence: bool = True,
         self_report: bool = True,
+        evidence_tokens: int = 1000,
         agreement: int = 0,
         history_turns: int = 6,
         lens: LensName = "logit",
@@ -78,6 +83,7 @@ class VoiceService:
         self._adding = asyncio.Lock()
         self._evidence = evidence
         self._self_report = self_report
+        self._evidence_tokens = evidence_tokens
         self._memory = PhraseMemory()
         self._runs = runs
         self._model = model
@@ -255,7 +261,9 @@ class VoiceService:
         return await self._extra(run, self.through(run, trace, self._lens)) or trace
 
     async def _with_evidence(self, run: Run, answer: Answer, trace: Trace) -> Trace:
-        """More looks beside the lens. Each is an extra: without it the rest is told alone."""
+        """More looks beside the lens. Each is an extra: without it the rest is told alone. A long text gets none."""
+        if (self._evidence or self._self_report) and len(trace.prompt_ids) + trace.length > self._evidence_tokens:
+            return replace(trace, findings=Findings(notes=dict.fromkeys(("attribution", "attention", "pull"), TOO_LONG)))
         if self._evidence and (seen := await self._extra(run, self._model.findings(answer, trace, question=run.question))):
             trace = replace(trace, findings=seen)
         if self._self_report and (report := await self._extra(run, self._model.self_report(run.question, answer))):

@@ -16,6 +16,7 @@ from discord import app_commands
 
 from bot.errors import NoInnerVoiceError
 from bot.ui.failures import failure
+from bot.ui.late import is_dead, speak
 from bot.ui.trouble import TROUBLE, described
 
 if TYPE_CHECKING:
@@ -121,17 +122,20 @@ async def _show(interaction: Press, work: Work, private: bool) -> None:
 
     async def attempt() -> None:
         nonlocal opened
-        for card in await work():
+        for card in await _looked(interaction, work):
             try:
                 await _send(interaction, card, private=private)
             except discord.HTTPException as error:
+                if is_dead(error):
+                    await speak(interaction, private=private, view=card, files=card.files())
+                    continue
                 if error.code != ARCHIVED or not isinstance(interaction.channel, discord.Thread):
                     raise
                 opened = True
                 await interaction.channel.edit(archived=False)
                 await _send(interaction, card, private=private)
 
-    await _guarded(interaction, attempt)
+    await _guarded(interaction, attempt, private=private)
     if opened:
         await collapse(interaction)
 
@@ -142,21 +146,32 @@ async def _send(interaction: Press, card: Shown, *, private: bool) -> None:
 
 async def _replace(interaction: Press, work: Work) -> None:
     async def attempt() -> None:
-        (card,) = await work()
+        (card,) = await _looked(interaction, work)
         await interaction.edit_original_response(view=card, attachments=card.files())  # type: ignore[arg-type]
 
     await _guarded(interaction, attempt)
 
 
-async def _guarded(interaction: Press, attempt: Callable[[], Awaitable[None]]) -> None:
+async def _looked(interaction: Press, work: Work) -> Cards:
+    """What comes of one of the few looks that a person may have in flight. Raises TooManyLooksError, and what ``work`` raises."""
+    with interaction.client.app.looks.place(interaction.user.id):
+        return await work()
+
+
+async def _guarded(interaction: Press, attempt: Callable[[], Awaitable[None]], *, private: bool = True) -> None:
     try:
         await attempt()
     except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
-        await _say(interaction, failure(error, locale_of(interaction)))
+        await _say(interaction, failure(error, locale_of(interaction)), private=private)
 
 
-async def _say(interaction: Press, text: str) -> None:
+async def _say(interaction: Press, text: str, *, private: bool) -> None:
     try:
-        await interaction.followup.send(text, ephemeral=True)
+        try:
+            await interaction.followup.send(text, ephemeral=True)
+        except discord.HTTPException as error:
+            if not is_dead(error):
+                raise
+            await speak(interaction, private=private, content=text)
     except TROUBLE as error:
         log.info("a presser could not be told: %s", described(error))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import discord
 
 from bot.render.wording import words as picture_words
-from bot.services.voice import InnerVoice
+from bot.services.voice import TOO_LONG, InnerVoice
 from bot.ui.text import clip, escape
 from bot.ui.tokens import controls
 from bot.ui.wording import ENGLISH, words
@@ -65,6 +65,8 @@ def small_print(voice: InnerVoice) -> str:
         parts.append(f"🖼 {picture_words(voice.locale).lens(voice.picture_lens)}")
     if dtype and dtype != "float32" and agree is not None:
         parts.append(say("print_agree", share=float(agree)))
+    if voice.trace.findings.notes.get("attention") == TOO_LONG:
+        parts.append(say("print_no_evidence", count=len(voice.trace.prompt_ids) + voice.trace.length))
     sureness = f"-# {voice.sureness}\n" if voice.sureness else ""
     return f"{sureness}-# " + " · ".join(part for part in parts if part)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -36,8 +37,12 @@ _WORTH_SHARING = 8
 """Tokens of a common beginning from which on it is read once."""
 
 _PIECE = 512
-"""Prompt tokens read between two tokens of the answers under way: what they wait for a newcomer stays below half a second on a
-CPU, and a product over so many rows is as fast as it gets."""
+"""Prompt tokens read at once: a product over so many rows is as fast as it gets. A longer prompt is read in pieces between the
+tokens of the answers under way, and short ones go between its pieces."""
+
+_SMALL = 128
+"""Tokens of such a piece while answers are under way, which then have the device for as long as the piece took: a long prompt
+makes them half as quick, and what they wait at once stays at about an eighth of a second on a CPU."""
 
 
 log = logging.getLogger(__name__)
@@ -66,6 +71,8 @@ class Decoder:
         self._live: list[_Batch] = []
         self._ended: list[Course] = []
         self._most = _MOST  # courses in one pass; less after a pass that found too little memory
+        self._owed = 0.0  # seconds that the answers under way get before the next piece of a long prompt
+        self._cut = False  # whether the last that was read of a prompt was such a piece
 
     @property
     def underway(self) -> int:
@@ -82,9 +89,12 @@ class Decoder:
         for course in self._courses():
             course.check()
         self._clear()
+        started = time.perf_counter()
         for batch in list(self._live):
             self._run(batch, [[course.ids[-1]] for course in batch.courses])
-        self._read_a_piece()
+        self._owed = max(0.0, self._owed - (time.perf_counter() - started)) if self._live else 0.0
+        if self._waiting and self._turn():
+            self._read_a_piece()
         self._clear()
         if not self.underway:
             self._most = _MOST
@@ -104,8 +114,6 @@ class Decoder:
 
     def _read_a_piece(self) -> None:
         """Read on in the prompts of the first newcomers; those that are through with it join the others."""
-        if not self._waiting:
-            return
         batch = self._gather()
         if batch.cache is None and len(batch.courses) > 1:
             self._share(batch)
@@ -113,19 +121,34 @@ class Decoder:
                 return
         (course, *others), done = batch.courses, batch.read[0]
         width = max(len(c.tokens) for c in batch.courses)
-        if not others and width - done > _PIECE:
-            self._run(batch, [course.tokens[done : done + _PIECE]], draws=False)
+        size = min(_SMALL, _PIECE) if self._live else _PIECE
+        self._cut = not others and width > _PIECE and width - done > size
+        if self._cut:
+            started = time.perf_counter()
+            self._run(batch, [course.tokens[done : done + size]], draws=False)
+            self._owed = time.perf_counter() - started
             return
         self._run(batch, [c.tokens[read:] for c, read in zip(batch.courses, batch.read, strict=True)])
         if batch not in self._waiting:  # it failed
             return
         self._waiting.remove(batch)
-        size = len(batch.courses)
-        roomy = next((live for live in self._live if len(live.courses) + size <= self._most), None) if self._together else None
+        count = len(batch.courses)
+        roomy = next((live for live in self._live if len(live.courses) + count <= self._most), None) if self._together else None
         if roomy is not None:
             self._guarded(roomy, lambda: roomy.join(batch))
         else:
             self._live.append(batch)
+
+    def _turn(self) -> bool:
+        """Put the newcomer first whose turn it is: a short one after a piece of a long one. False when none shall be read now."""
+        at = 0
+        if self._cut or self._owed:
+            at = next((n for n, batch in enumerate(self._waiting) if len(batch.courses[0].tokens) <= _PIECE), 0)
+        first = self._waiting[at]
+        if self._owed and len(first.courses[0].tokens) > _PIECE:
+            return False
+        self._waiting.insert(0, self._waiting.pop(at))
+        return True
 
     def _share(self, batch: _Batch) -> None:
         """Read the beginning that all prompts of a batch have in common, a system prompt mostly, once for all of them.

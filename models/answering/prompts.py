@@ -81,11 +81,12 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int, *, rows:
 
     Raises:
         EmptyQuestionError: nothing but blanks.
-        QuestionTooLongError: the question alone leaves no room for an answer.
+        QuestionTooLongError: the question is longer than the config allows, or leaves no room for an answer.
         ModelError: the style is not one of this model's, or an id is beyond its embedding.
     """
     if not job.question.strip():
         raise EmptyQuestionError("There is no question to answer.", request_id=job.request_id)
+    _check_length(tokenizer, job, config.max_question_tokens)
     style = choose_style(tokenizer, job.style or config.style)
     wanted, dropped = job.sampling.max_new_tokens, 0
     while True:
@@ -116,6 +117,17 @@ def _check_rows(tokenizer: Any, ids: Sequence[int], rows: int | None, job: Job) 
         raise ModelError(
             Sentence("The tokenizer gives {piece}, which this model has no embedding for.", piece=piece(tokenizer, beyond[0])),
             hint="Use the tokenizer that belongs to the model.",
+            request_id=job.request_id,
+        )
+
+
+def _check_length(tokenizer: Any, job: Job, most: int) -> None:
+    """Refuse a question that would hold the device for long. The tokens are those of what was typed, without any frame."""
+    count = len(encode_plain(tokenizer, job.question.strip()))
+    if count > most:
+        raise QuestionTooLongError(
+            Sentence("The question has {count} tokens, and I take {most} at most.", count=count, most=most),
+            hint="Ask something shorter.",
             request_id=job.request_id,
         )
 

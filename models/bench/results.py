@@ -211,6 +211,64 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class Voices:
+    """Inner voices while people ask again as soon as they have their answer."""
+
+    askers: int
+    answered: int
+    told_during_load: int
+    told: int
+    refused: int
+    read_p50: float | None
+    """From the answer until its second pass is there, over the time of the answer itself; likewise below."""
+    read_p95: float | None
+    told_p50: float | None
+    """Until the evidence and the self-report are there, too."""
+    told_p95: float | None
+    latency_price: float
+    """Median time of an answer over that without inner voices."""
+    speed_price: float
+    """Answers a second over those without inner voices."""
+
+
+@dataclass(frozen=True, slots=True)
+class BesideLong:
+    """Short questions beside a long one and its inner voice, as multiples of one alone."""
+
+    long_tokens: int
+    long_answered: float
+    """Seconds."""
+    long_told: float
+    """Seconds."""
+    short_alone: float
+    """Seconds."""
+    asked: int
+    median: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class BesideLooks:
+    """Short questions beside many looks, as multiples of one alone."""
+
+    looks: int
+    looks_refused: int
+    asked: int
+    refused: int
+    median: float | None
+    most: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Starving:
+    """Who waits for whom."""
+
+    voices: Voices
+    long: BesideLong
+    looks: BesideLooks
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything of one run; a part that was not asked for is None."""
 
@@ -222,6 +280,7 @@ class Report:
     askers: tuple[Askers, ...] | None = None
     lag: LoopLag | None = None
     scaling: tuple[Scaling, ...] | None = None
+    starve: Starving | None = None
     notes: tuple[str, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from typing import TypeVar
 
 import torch
 
-from models.bench import crowd, floor, passes
+from models.bench import crowd, floor, passes, starve
 from models.bench import scaling as growth
 from models.bench.results import Machine, Report, SecondPass
 from models.bench.subject import Say, Subject
 from models.errors import ModelError
 from models.reading import lens
 
-PARTS = ("answer", "second", "askers", "lag", "scaling")
+USUAL = ("answer", "second", "askers", "lag", "scaling")
+PARTS = (*USUAL, "starve")
 T = TypeVar("T")
 
 NEEDS_TWIN = frozenset({"answer", "second"})
@@ -30,7 +31,7 @@ NEEDS_MODEL = frozenset(PARTS) - {"scaling"}
 class Settings:
     """How much is measured."""
 
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[str, ...] = USUAL
     askers: tuple[int, ...] = (1, 4, 16, 64)
     repeats: int = 9
     answer_tokens: int = 20
@@ -79,7 +80,7 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
     """
     subject = apart(open_subject) if NEEDS_MODEL & set(settings.parts) else None
     wanted, few, repeats = settings.parts, settings.few, settings.repeats
-    rates = answer = second = found_askers = lag = found_scaling = None
+    rates = answer = second = found_askers = lag = found_scaling = starved = None
     if subject is not None:
         device, dtype = subject.device, subject.dtype
         # First what runs in the scheduler's thread, as long as this one has no OpenMP workers: see `apart`.
@@ -88,6 +89,8 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
         if "lag" in wanted:
             idle = 0.2 if settings.small else 2.0
             lag = crowd.loop_lag(subject, askers=4, new_tokens=settings.asker_tokens, rounds=few, idle_seconds=idle, say=say)
+        if "starve" in wanted:
+            starved = starve.starving(subject, SMALL_LOAD if settings.small else starve.Load(), say=say)
         if NEEDS_TWIN & set(wanted):
             say("what the device can do")
             rates = floor.measure(device, dtype, repeats=repeats, small=settings.small)
@@ -112,6 +115,7 @@ def run(open_subject: Callable[[], Subject], settings: Settings, *, device: torc
         askers=found_askers,
         lag=lag,
         scaling=found_scaling,
+        starve=starved,
         notes=(*through(subject), *notes(second)),
     )
 
@@ -127,6 +131,9 @@ def apart(work: Callable[[], T]) -> T:
 
 
 SMALL_SWEEPS: dict[str, Sequence[int]] = {growth.LENGTH: (2, 4), growth.DEPTH: (1, 2), growth.VOCABULARY: (300, 600)}
+
+
+SMALL_LOAD = starve.Load(askers=2, seconds=0.3, new_tokens=4, long_tokens=200, repeats=1, looks=4)
 
 
 def machine(device: torch.device, dtype: torch.dtype) -> Machine:

@@ -67,12 +67,9 @@ class FakeEngine:
     ) -> None:
         self._script = {_key(question): answer for question, answer in (script or {}).items()}
         self._roads = {_key(word): rest for word, rest in (roads or {}).items()}
-        self._delay = delay
-        self._layers = layers
+        self._delay, self._layers, self._inner_voice = delay, layers, inner_voice
         self.gate, self._lenses = gate, lenses
-        self._inner_voice = inner_voice
-        self.answer_error = answer_error
-        self.trace_error = trace_error
+        self.answer_error, self.trace_error = answer_error, trace_error
         words = [w for text in self._texts() for w in _split(text)]
         self._words = tuple(dict.fromkeys((*_RIVALS, *words)))  # same script, same ids: stored runs survive a restart
         self._ids = {word: i for i, word in enumerate(self._words)}
@@ -157,6 +154,9 @@ class FakeEngine:
             watched=findings.watched(logits, watch, self._words) if watch else None,
             pull=findings.pull(logits[0, -1], answer.style, self._words) if question else None,
         )
+
+    def follow(self, answer: Answer, trace: Trace, words: Sequence[str]) -> Findings:
+        return Findings(watched=self.findings(answer, trace, watch=words).watched)
 
     def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
         self._refuse()

@@ -28,6 +28,8 @@ from models.memory import free_bytes, memory_errors
 from models.network.adapters import Parts
 from models.network.forward import input_device, last_row_only
 from models.network.residuals import hooked
+from models.pieces import Pieces
+from models.reading.passes import prefix
 from models.roads import check_token
 from models.types import Answer
 
@@ -69,7 +71,7 @@ def why(
     *,
     seed: int = 0,
     memory_limit: int | None = None,
-) -> CausalCheck:
+) -> Pieces[CausalCheck]:
     """The causal check of answer token ``t``, counted from 0.
 
     Args:
@@ -96,8 +98,12 @@ def why(
     exact = model.dtype is torch.float32 and _shares(parts, ids)  # the figures of half precision have no such digits anyway
     again = [replace(v, nudged=True) for v in variants if not v.control] if exact else []
     out = _Outcome([], [], [])
-    for logits in removed_logits(model, parts, ids, [None, *variants, *again], seed=seed, memory_limit=memory_limit):
+    with memory_errors():
+        before = (yield from prefix(model, ids[:-1])) if _shares(parts, ids) else None
+    rows = [None, *variants, *again]
+    for logits in removed_logits(model, parts, ids, rows, seed=seed, memory_limit=memory_limit, before=before):
         _take(out, logits, emitted)
+        yield
     removals = tuple(_removals(part, out, i, count, len(asked) if again else 0) for i, part in enumerate(asked))
     pieces = tokens.pieces(tokenizer, {emitted, *out.top_ids})
     return CausalCheck(t, emitted, out.logprob[0], out.top_ids[0], removals, pieces, seed, time.perf_counter() - started)
@@ -138,6 +144,7 @@ def removed_logits(
     memory_limit: int | None = None,
     cached: bool = True,
     gone: Callable[[Variant, torch.Tensor], None] | None = None,
+    before: SharedCache | None = None,
 ) -> Iterator[torch.Tensor]:
     """The logits (n, V) after ``ids`` of all variants, a chunk of rows at a time; None is the model as it is.
 
@@ -150,9 +157,11 @@ def removed_logits(
         memory_limit: most bytes for the rows of one pass.
         cached: False reads all of ``ids`` in each row, as for models whose cache cannot be shared.
         gone: gets what was taken out of each row, (D,).
+        before: keys and values of all but the last of ``ids``, where they are there already.
     """
-    with torch.inference_mode(), memory_errors():
-        before = shared_prefix(model, ids[:-1]) if cached and _shares(parts, ids) else None
+    if before is None and cached and _shares(parts, ids):
+        with torch.inference_mode(), memory_errors():
+            before = shared_prefix(model, ids[:-1])
     last = ids if before is None else ids[-1:]
     for nudged, group in itertools.groupby(variants, lambda variant: variant is not None and variant.nudged):
         keys = before.nudged() if before is not None and nudged else before

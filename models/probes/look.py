@@ -5,7 +5,8 @@ Knows which probe needs what, and why one has nothing to say; how each looks is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,11 +14,12 @@ import torch
 from models.findings import Findings
 from models.memory import memory_errors
 from models.network.adapters import Parts
+from models.pieces import Pieces
 from models.probes.attention import attention
 from models.probes.attribution import attribution
 from models.probes.pull import pull
 from models.probes.watched import Translator, watched
-from models.reading.seen import Unseen
+from models.reading.seen import Seen, Unseen
 from models.reading.seen import look as look_again
 from models.trace import Trace
 from models.types import Answer
@@ -34,7 +36,7 @@ def findings(
     watch: Sequence[str] = (),
     lens: Translator | None = None,
     memory_limit: int | None = None,
-) -> Findings:
+) -> Pieces[Findings]:
     """What one more look gives; what cannot be seen is None, and `Findings.notes` says why.
 
     Args:
@@ -51,25 +53,61 @@ def findings(
     Raises:
         OutOfMemoryError: the pass itself does not fit.
     """
-    with torch.inference_mode(), memory_errors():
-        seen = look_again(model, parts, answer.prompt_ids, answer.answer_ids)
-        probes: dict[str, Callable[[], Any]] = {
-            "attribution": lambda: attribution(parts, seen, trace),
-            "attention": lambda: attention(seen, tokenizer, answer.prompt_ids, question),
-        }
+    with memory_errors():
+        seen = yield from look_again(model, parts, answer.prompt_ids, answer.answer_ids)
+        found = _Gathered()
+        yield from found.take("attribution", lambda: attribution(parts, seen, trace))
+        yield from found.take("attention", lambda: attention(seen, tokenizer, answer.prompt_ids, question))
         if question:
-            probes["pull"] = lambda: pull(model, parts, tokenizer, answer, question, seen)
+            yield from found.take("pull", lambda: pull(model, parts, tokenizer, answer, question, seen))
         if watch:
-            probes["watched"] = lambda: watched(parts, seen, tokenizer, watch, lens=lens, memory_limit=memory_limit)
-        return _gathered(probes)
+            yield from found.take("watched", lambda: watched(parts, seen, tokenizer, watch, lens=lens, memory_limit=memory_limit))
+    return found.findings
 
 
-def _gathered(probes: dict[str, Callable[[], Any]]) -> Findings:
-    found: dict[str, Any] = {}
-    notes: dict[str, str] = {}
-    for name, probe in probes.items():
+def follow(
+    model: Any,
+    tokenizer: Any,
+    parts: Parts,
+    answer: Answer,
+    words: Sequence[str],
+    *,
+    states: Sequence[torch.Tensor] | None = None,
+    lens: Translator | None = None,
+    memory_limit: int | None = None,
+) -> Pieces[Findings]:
+    """Watched words alone, from ``states`` (depths 0 to L, the last normed) where they are held, else from one more pass.
+
+    Raises:
+        OutOfMemoryError.
+    """
+    with memory_errors():
+        if states is None:
+            bare = replace(parts, attends=None, attention=None)  # nothing of the attention is asked for
+            seen = yield from look_again(model, bare, answer.prompt_ids, answer.answer_ids)
+        else:
+            seen = Seen(dict(enumerate(states)), states[-1])
+        found = _Gathered()
+        yield from found.take("watched", lambda: watched(parts, seen, tokenizer, words, lens=lens, memory_limit=memory_limit))
+    return found.findings
+
+
+class _Gathered:
+    """What the probes found, one after the other."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+        self._notes: dict[str, str] = {}
+
+    def take(self, name: str, probe: Callable[[], Pieces[Any] | Any]) -> Pieces[None]:
+        """Let one probe look, as one piece unless it pauses by itself."""
         try:
-            found[name] = probe()
+            result = probe()
+            self._found[name] = (yield from result) if isinstance(result, Generator) else result
         except Unseen as why:
-            notes[name] = str(why)
-    return Findings(**found, notes=notes)
+            self._notes[name] = str(why)
+        yield
+
+    @property
+    def findings(self) -> Findings:
+        return Findings(**self._found, notes=self._notes)

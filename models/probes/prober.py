@@ -1,4 +1,4 @@
-"""All that can be looked at beside the lens, for one loaded model: what `models.types.Prober` promises.
+"""All that can be looked at beside the lens, for one loaded model: what `models.types.Prober` promises, in pieces.
 
 Knows which probe answers which question; how each one looks is in its own module.
 """
@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from models.errors import UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.network import adapters
 from models.network.adapters import Parts
+from models.pieces import Pieces
 from models.probes import causal, look, self_report
 from models.probes.watched import Translator
 from models.trace import Trace
@@ -42,7 +45,7 @@ class Probes:
         question: str | None = None,
         watch: Sequence[str] = (),
         lens: Translator | None = None,
-    ) -> Findings:
+    ) -> Pieces[Findings]:
         """See `models.types.Prober.findings`; ``lens`` is what the trace was read through, None the logit lens."""
         return look.findings(
             self._model,
@@ -56,13 +59,25 @@ class Probes:
             memory_limit=self._memory_limit,
         )
 
-    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
+    def follow(
+        self,
+        answer: Answer,
+        words: Sequence[str],
+        *,
+        states: Sequence[torch.Tensor] | None = None,
+        lens: Translator | None = None,
+    ) -> Pieces[Findings]:
+        """See `models.types.Prober.follow`; ``states`` are what the answer pass held, where they are kept."""
+        limit = self._memory_limit
+        return look.follow(self._model, self._tokenizer, self._parts, answer, words, states=states, lens=lens, memory_limit=limit)
+
+    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> Pieces[CausalCheck]:
         """See `models.types.Prober.why`."""
         return causal.why(self._model, self._parts, self._tokenizer, answer, t, parts, seed=seed, memory_limit=self._memory_limit)
 
-    def self_report(self, question: str, answer: Answer) -> SelfReport:
+    def self_report(self, question: str, answer: Answer) -> Pieces[SelfReport]:
         """See `models.types.Prober.self_report`."""
-        return self_report.self_report(self._model, self._tokenizer, question, answer.text)
+        return self_report.self_report(self._model, self._tokenizer, question, answer.text, self._maybe_parts)
 
     @property
     def _parts(self) -> Parts:

@@ -13,7 +13,8 @@ import torch
 from models.answering import prompts
 from models.findings import Pull
 from models.network.adapters import Parts, device_of
-from models.network.forward import input_device, last_row_only
+from models.pieces import Pieces
+from models.reading.passes import forward
 from models.reading.seen import Seen
 from models.tokens import pieces
 from models.types import Answer
@@ -22,12 +23,13 @@ KEPT = 10
 
 
 @torch.inference_mode()
-def pull(model: Any, parts: Parts, tokenizer: Any, answer: Answer, question: str, seen: Seen) -> Pull:
+def pull(model: Any, parts: Parts, tokenizer: Any, answer: Answer, question: str, seen: Seen) -> Pieces[Pull]:
     """KL(with ‖ without) in nats at temperature 1; "with" is what the answer's own pass saw, "without" one short pass more."""
     first = seen.normed[:1]  # (1, D')
     logits = parts.finish(parts.head(first.to(device_of(parts.head) or first.device)))[0]
     own = logits.float().log_softmax(-1).cpu()  # (V,)
-    bare = logprobs_after(model, prompts.without_frame(tokenizer, answer.prompt_ids, answer.style, question))
+    ids = prompts.without_frame(tokenizer, answer.prompt_ids, answer.style, question)
+    bare = yield from logprobs_after(model, parts, ids)
     kept, other = own.topk(min(KEPT, len(own))), bare.topk(min(KEPT, len(bare)))
     return Pull(
         pattern=answer.style,
@@ -40,8 +42,8 @@ def pull(model: Any, parts: Parts, tokenizer: Any, answer: Answer, question: str
     )
 
 
-def logprobs_after(model: Any, ids: Sequence[int]) -> torch.Tensor:
+def logprobs_after(model: Any, parts: Parts, ids: Sequence[int]) -> Pieces[torch.Tensor]:
     """The model's own next-token log-probabilities after ``ids``: fp32 (V,)."""
-    out = model(input_ids=torch.tensor([list(ids)], device=input_device(model)), use_cache=False, **last_row_only(model))
+    out = yield from forward(model, parts, ids, 1)
     logprobs: torch.Tensor = out.logits[0, -1].float().log_softmax(-1).cpu()
     return logprobs

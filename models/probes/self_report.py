@@ -14,14 +14,16 @@ from models.answering import prompts
 from models.errors import QuestionTooLongError
 from models.findings import SelfReport
 from models.memory import memory_errors
-from models.network.forward import input_device, last_row_only
+from models.network.adapters import Parts
+from models.pieces import Pieces
+from models.reading.passes import forward
 from models.sentences import Sentence
 from models.types import Job, PromptConfig, Sampling
 
 YES, NO = ("yes", "Yes", "YES"), ("no", "No", "NO")
 
 
-def self_report(model: Any, tokenizer: Any, question: str, answer: str) -> SelfReport:
+def self_report(model: Any, tokenizer: Any, question: str, answer: str, parts: Parts | None = None) -> Pieces[SelfReport]:
     """The probability of yes among yes and no, and what the model gave to both together.
 
     Args:
@@ -29,6 +31,7 @@ def self_report(model: Any, tokenizer: Any, question: str, answer: str) -> SelfR
         tokenizer: of it; with a chat template the question is put in it, else as plain text.
         question: what was asked.
         answer: the text that the model answered.
+        parts: of the model; without them a long text is read at one go.
 
     Raises:
         QuestionTooLongError: question and answer do not fit the context.
@@ -36,7 +39,7 @@ def self_report(model: Any, tokenizer: Any, question: str, answer: str) -> SelfR
     """
     yes, no = word_ids(tokenizer, YES), word_ids(tokenizer, NO)
     shared = yes & no  # the byte of a blank, with tokenizers that know no words
-    probs = _next_probs(model, prompt_ids(model, tokenizer, question, answer))  # (V,)
+    probs = yield from _next_probs(model, parts, prompt_ids(model, tokenizer, question, answer))  # (V,)
     of_yes, of_no = (float(probs[sorted(ids - shared)].sum()) for ids in (yes, no))
     said = of_yes + of_no
     return SelfReport(p_true=of_yes / said if said > 0 else None, said=said)
@@ -74,9 +77,9 @@ def word_ids(tokenizer: Any, spellings: tuple[str, ...]) -> set[int]:
 
 
 @torch.inference_mode()
-def _next_probs(model: Any, ids: tuple[int, ...]) -> torch.Tensor:
+def _next_probs(model: Any, parts: Parts | None, ids: tuple[int, ...]) -> Pieces[torch.Tensor]:
     """The fp32 softmax of the token after the prompt, (V,) on the CPU."""
     with memory_errors():
-        logits = model(input_ids=torch.tensor([ids], device=input_device(model)), use_cache=False, **last_row_only(model)).logits
+        logits = (yield from forward(model, parts, ids, 1)).logits
         probs: torch.Tensor = logits[0, -1].float().softmax(-1).cpu()
         return probs

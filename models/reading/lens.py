@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -23,9 +24,11 @@ from models.answering.sampling import FINAL_TOP
 from models.errors import TraceMismatchError
 from models.network import adapters
 from models.network.adapters import Parts
-from models.network.forward import input_device, last_row_only, not_finite
+from models.network.forward import not_finite
 from models.network.residuals import tapped
-from models.reading.unembedding import Reading, read
+from models.pieces import Pieces, whole
+from models.reading.passes import forward
+from models.reading.unembedding import Reading, read_in_pieces
 from models.sentences import Sentence
 from models.tokens import pieces, shown_tokens, special_ids
 from models.trace import SCHEMA, Trace
@@ -97,7 +100,6 @@ def trace(
     return traces(model, [passage], k=k, tokenizer=tokenizer, lens=lens, rows=rows, memory_limit=memory_limit)[0]
 
 
-@torch.inference_mode()
 def traces(
     model: Any,
     passages: Sequence[Passage],
@@ -108,7 +110,24 @@ def traces(
     rows: int | None = None,
     memory_limit: int | None = None,
 ) -> list[Trace]:
+    """`tracing` at one go."""
+    return whole(tracing(model, passages, k=k, tokenizer=tokenizer, lens=lens, rows=rows, memory_limit=memory_limit))
+
+
+@torch.inference_mode()
+def tracing(
+    model: Any,
+    passages: Sequence[Passage],
+    *,
+    k: int = 10,
+    tokenizer: Any | None = None,
+    lens: Lens | None = None,
+    rows: int | None = None,
+    memory_limit: int | None = None,
+) -> Pieces[list[Trace]]:
     """`trace` of several answers in one sweep over their cells, so that short ones fill the unembedding's products together.
+
+    It pauses after each piece of a forward pass over a long text and after each chunk of cells.
 
     Raises:
         as `trace`; one passage that is refused refuses all.
@@ -120,11 +139,13 @@ def traces(
         raise ValueError("the lens does not read a model in train mode; call model.eval() first")
     parts = adapters.find(model)
     tolerance = TOLERANCE.get(model.dtype, max(TOLERANCE.values()))
-    held = [_states_of(model, parts, p) for p in passages]
+    held = []
+    for p in passages:
+        held += [(yield from _states_of(model, parts, p))]
     states = [torch.cat(at_depth) if len(held) > 1 else at_depth[0] for at_depth in zip(*(s for s, _own in held), strict=True)]
     if lens is not None:
         states = [*(lens(state, depth) for depth, state in enumerate(states[:-1])), states[-1]]
-    reading = read(
+    reading = yield from read_in_pieces(
         parts,
         states,
         [token for p in passages for token in p.answer_ids],
@@ -169,10 +190,10 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__, "transformers": transformers.__version__}
 
 
-def _states_of(model: Any, parts: Parts, passage: Passage) -> tuple[Sequence[torch.Tensor], torch.Tensor | None]:
+def _states_of(model: Any, parts: Parts, passage: Passage) -> Pieces[tuple[Sequence[torch.Tensor], torch.Tensor | None]]:
     """L+1 states (T, D), and the model's own logits (V,) of the last position when a forward pass was needed for them."""
     if passage.states is None:
-        return _forward(model, parts, [*passage.prompt_ids, *passage.answer_ids], len(passage.answer_ids))
+        return (yield from _forward(model, parts, [*passage.prompt_ids, *passage.answer_ids], len(passage.answer_ids)))
     if passage.final_top is None:
         raise ValueError("captured states need the answer pass's final candidates to be held against")
     if len(passage.states) != len(parts.blocks) + 1 or any(len(s) != len(passage.answer_ids) for s in passage.states):
@@ -180,25 +201,28 @@ def _states_of(model: Any, parts: Parts, passage: Passage) -> tuple[Sequence[tor
     return passage.states, None
 
 
-def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """One forward pass over ``ids`` (P+T,), and what it held where the last ``length`` (T) of them were predicted.
+def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> Pieces[tuple[list[torch.Tensor], torch.Tensor]]:
+    """A forward pass over ``ids`` (P+T,), and what it held where the last ``length`` (T) of them were predicted.
 
     Those are the positions P-1 to P+T-2. The very last id predicts nothing that is asked for; it stays, so that every sum is
-    taken as in a plain pass over the whole text.
+    taken as in a plain pass over the whole text. A long text is read in pieces, see `models.reading.passes`.
 
     Returns:
         The states of depths 0 to L, each (T, D), the last one normed by the model; and the model's own logits of position P+T-2,
         fp32 (V,).
     """
-    states: dict[int, torch.Tensor] = {}
+    seen: list[dict[int, torch.Tensor]] = []  # of each pass that holds them, by depth (r, D)
 
-    def keep(depth: int, state: torch.Tensor) -> None:
-        states[depth] = state[0, -length - 1 : -1].clone()  # (T, D); a view would keep the whole prompt's states alive
+    def watch(rows: int) -> AbstractContextManager[None]:
+        states: dict[int, torch.Tensor] = {}  # the last call counts: some norm their embeddings with the final norm too
+        seen.append(states)
+        # a view would keep the whole prompt's states alive
+        return tapped(model, parts, lambda depth, state: states.update({depth: state[0, -rows:].clone()}))
 
-    with tapped(model, parts, keep):
-        tokens = torch.tensor([list(ids)], device=input_device(model))  # (1, P+T)
-        out = model(input_ids=tokens, use_cache=False, **last_row_only(model, rows=2))
-    return [states[d] for d in range(len(parts.blocks) + 1)], out.logits[0, -2].float()
+    out = yield from forward(model, parts, ids, length + 1, watch, rows=2)
+    depths = range(len(parts.blocks) + 1)
+    joined = [seen[0][d] if len(seen) == 1 else torch.cat([states[d] for states in seen]) for d in depths]
+    return [state[:-1] for state in joined], out.logits[0, -2].float()
 
 
 def _check_own(reading: Reading, own: torch.Tensor, tolerance: float) -> None:

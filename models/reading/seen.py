@@ -15,8 +15,9 @@ import torch
 
 from models.memory import free_bytes
 from models.network.adapters import Parts
-from models.network.forward import input_device, last_row_only
 from models.network.residuals import hooked
+from models.pieces import Pieces
+from models.reading.passes import forward
 from models.sentences import Sentence
 
 _SCORES = 4
@@ -53,19 +54,45 @@ class Seen:
         return self.final
 
 
-def look(model: Any, parts: Parts, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Seen:
-    """One forward pass; of attention it sees what ``parts`` and the memory allow."""
-    tokens = torch.tensor([[*prompt_ids, *answer_ids]], device=input_device(model))  # (1, P+T)
-    seen = Seen()
-    weighs = parts.attends is not None and fits(model, tokens.shape[1], seen)
-    watcher = _Watcher(seen, parts, len(prompt_ids), len(answer_ids), weighs)
-    with ExitStack() as stack:
-        handles = stack.enter_context(hooked(model))
-        if weighs:
-            stack.enter_context(eager(model))
-        watcher.attach(handles)
-        model(input_ids=tokens, use_cache=False, **last_row_only(model))
-    return seen
+def look(model: Any, parts: Parts, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Pieces[Seen]:
+    """One forward pass, in pieces over a long text; of attention it sees what ``parts`` and the memory allow."""
+    prompt, answer = len(prompt_ids), len(answer_ids)
+    note = Seen()
+    weighs = parts.attends is not None and fits(model, prompt + answer, note)
+    found: list[Seen] = []
+
+    @contextmanager
+    def watch(rows: int) -> Iterator[None]:
+        found.append(Seen())
+        watcher = _Watcher(found[-1], parts, prompt, rows, weighs)
+        with ExitStack() as stack:
+            handles = stack.enter_context(hooked(model))
+            if weighs:
+                stack.enter_context(eager(model))
+            watcher.attach(handles)
+            yield
+
+    # the last position predicts nothing that is asked for; it is read as in a plain pass over the whole text, and left out
+    yield from forward(model, parts, [*prompt_ids, *answer_ids], answer + 1, watch)
+    return _joined(found, note.no_weights)
+
+
+def _joined(found: Sequence[Seen], no_weights: str) -> Seen:
+    """What the pieces of a pass saw, without the last position."""
+
+    def rows(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        return (parts[0] if len(parts) == 1 else torch.cat(list(parts)))[:-1]
+
+    first = found[0]
+    return Seen(
+        at_depth={depth: rows([one.at_depth[depth] for one in found]) for depth in first.at_depth},
+        final=rows([one.normed for one in found]),
+        attention=None
+        if first.attention is None
+        else [rows(of_block) for of_block in zip(*(one.attention or () for one in found), strict=True)],
+        looked=None if first.looked is None else rows([one.looked for one in found if one.looked is not None]),
+        no_weights=no_weights,
+    )
 
 
 @contextmanager
@@ -103,14 +130,14 @@ def fits(model: Any, length: int, seen: Seen) -> bool:
 
 
 class _Watcher:
-    """The hooks of one pass: they act for this thread alone."""
+    """The hooks of one pass, whose last ``rows`` positions count: they act for this thread alone."""
 
-    def __init__(self, seen: Seen, parts: Parts, prompt: int, answer: int, weighs: bool) -> None:
+    def __init__(self, seen: Seen, parts: Parts, prompt: int, rows: int, weighs: bool) -> None:
         self._seen = seen
         self._parts = parts
         self._owner = threading.get_ident()
         self._prompt = prompt
-        self._at = slice(prompt - 1, prompt + answer - 1)
+        self._rows = rows
         self._blocks = last_third(len(parts.blocks))
         self._weighs = weighs
         if parts.attention is not None:
@@ -147,9 +174,9 @@ class _Watcher:
         weights = out[1] if isinstance(out, tuple) and len(out) > 1 else None
         if not isinstance(weights, torch.Tensor) or weights.ndim != 4:
             return
-        share = weights[0, :, self._at, : self._prompt].float().mean(0).cpu() / len(self._blocks)  # (T, P)
+        share = weights[0, :, -self._rows :, : self._prompt].float().mean(0).cpu() / len(self._blocks)  # (T, P)
         self._seen.looked = share if self._seen.looked is None else self._seen.looked + share
 
     def _cut(self, state: torch.Tensor) -> torch.Tensor:
-        """Where the answer was predicted, (T, D); a view would keep the whole prompt's states alive."""
-        return state.reshape(-1, state.shape[-1])[self._at].clone()
+        """The rows that count, (r, D); a view would keep the whole prompt's states alive."""
+        return state.reshape(-1, state.shape[-1])[-self._rows :].clone()

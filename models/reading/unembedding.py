@@ -17,6 +17,7 @@ from models.memory import chunk_bytes
 from models.network import packing
 from models.network.adapters import Parts, device_of
 from models.network.likeliest import likeliest
+from models.pieces import Pieces, whole
 from models.trace import FloatArray, IntArray
 
 _CELLS_THAT_PAY = 300
@@ -46,7 +47,23 @@ def read(
     memory_limit: int | None = None,
     check_ids: Sequence[Sequence[int]] | None = None,
 ) -> Reading:
-    """Every number of the trace.
+    """Every number of the trace: `read_in_pieces` at one go."""
+    pieces = read_in_pieces(parts, states, answer_ids, k=k, rows=rows, memory_limit=memory_limit, check_ids=check_ids)
+    return whole(pieces)
+
+
+@torch.inference_mode()
+def read_in_pieces(
+    parts: Parts,
+    states: Sequence[torch.Tensor],
+    answer_ids: Sequence[int],
+    *,
+    k: int,
+    rows: int | None = None,
+    memory_limit: int | None = None,
+    check_ids: Sequence[Sequence[int]] | None = None,
+) -> Pieces[Reading]:
+    """Every number of the trace, with a pause after each chunk.
 
     Args:
         parts: norm, head and what the model does to logits.
@@ -65,7 +82,8 @@ def read(
     together = max(1, min(length, budget // 8 or 1))
     reader.make_room(max(budget, together), together)
     for start in range(0, length, together):
-        reader.read_positions(slice(start, min(start + together, length)), depths_at_once=max(1, budget // together))
+        at = slice(start, min(start + together, length))
+        yield from reader.read_positions(at, depths_at_once=max(1, budget // together))
     return reader.result()
 
 
@@ -135,8 +153,8 @@ class _Reader:
             self._room = torch.empty((rows, self._vocabulary), device=self.device)
         self._scratch = torch.empty((2, positions, self._vocabulary), device=self.device)
 
-    def read_positions(self, at: slice, *, depths_at_once: int) -> None:
-        """Fill in all depths of the positions ``at``, depth L first: the others are compared with it."""
+    def read_positions(self, at: slice, *, depths_at_once: int) -> Pieces[None]:
+        """Fill in all depths of the positions ``at``, depth L first: the others are compared with it. One chunk a piece."""
         last, count = len(self._states) - 1, at.stop - at.start
         final_probs, scratch = self._scratch[:, :count]  # (p, V) each
         final = self._logprobs(self._states[last][at])  # (p, V)
@@ -151,6 +169,7 @@ class _Reader:
             logits = self._logits(state).view(-1, count, self._vocabulary)  # (q, p, V)
             for depth, rows in enumerate(logits, start=depths.start):  # (p, V), one depth's rows stay in the cache
                 self._sweep(at, depth, torch.log_softmax(rows, -1, out=rows), final_probs, final_entropy, scratch)
+            yield
 
     def _sweep(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,24 +21,20 @@ from models.answering.course import Course
 from models.answering.decoding import Decoder
 from models.answering.prompts import Prompt
 from models.dump import Chosen, LayerDump, What, lens_dump
-from models.errors import ForwardPassError, OutOfMemoryError, UnsupportedArchitectureError
-from models.findings import CausalCheck, Findings, Part, SelfReport
+from models.errors import UnsupportedArchitectureError
 from models.lenses.shelf import Shelf
 from models.loading.opening import Loaded, open_model
 from models.loading.sources import Source
-from models.memory import chunk_bytes, memory_errors
 from models.network import adapters, packing
-from models.probes.prober import Probes
 from models.reading import dumping, lens
 from models.reading.held import HeldStates
 from models.roads import check_road
+from models.running.reads import Reads
 from models.sentences import Sentence
 from models.tokens import special_ids, stop_ids
-from models.trace import Trace
-from models.types import LENSES, Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
+from models.types import Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
 
 _SEED_BITS = 53  # exact in JSON
-_LEAST_CHUNK = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +84,8 @@ def from_model(
     return TorchEngine(loaded, config, prompt or PromptConfig(), load_seconds=0.0, lenses=lenses)
 
 
-class TorchEngine:
-    """A `BatchEngine` of `models.types`. One thread at a time."""
+class TorchEngine(Reads):
+    """A `BatchEngine` of `models.types`, and with `Reads` a `Prober` that can pause. One thread at a time."""
 
     def __init__(
         self,
@@ -161,30 +157,6 @@ class TorchEngine:
     def step(self) -> list[tuple[Course, Answer | BaseException]]:
         return [(course, self._result(course)) for course in self._decoder.step()]
 
-    def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace:
-        if self._info.inner_voice is not None:
-            raise UnsupportedArchitectureError(self._info.inner_voice)
-        return self._read([answer], k, self._lenses.get(lens))[0]
-
-    def traces(self, answers: Sequence[Answer], *, k: int = 10, lens: LensName | None = None) -> list[Trace | BaseException]:
-        if len(answers) > 1 and self._info.inner_voice is None:
-            try:
-                return [*self._read(answers, k, self._lenses.get(lens))]
-            except ForwardPassError:  # one of them fails: each alone, so that the others do not
-                pass
-        return [self._trace_or_error(answer, k, lens) for answer in answers]
-
-    def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
-        name = trace.meta.get("lens")
-        through = self._lenses.get(name if name in LENSES else None) if watch else None
-        return self._probes.findings(answer, trace, question=question, watch=watch, lens=through)
-
-    def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck:
-        return self._probes.why(answer, t, parts=parts, seed=seed)
-
-    def self_report(self, question: str, answer: Answer) -> SelfReport:
-        return self._probes.self_report(question, answer)
-
     def dump(
         self,
         answer: Answer,
@@ -198,13 +170,9 @@ class TorchEngine:
         if self._parts is None:
             raise UnsupportedArchitectureError(self._info.inner_voice or "The lens cannot read this model.")
         if what == "lens":
-            return lens_dump(self._read([answer], k, self._lenses.get(lens))[0], positions=positions, depths=depths)
+            return lens_dump(self.trace(answer, k=k, lens=lens), positions=positions, depths=depths)
         meta = self._meta(answer)
         return dumping.dump(self.model, self._parts, self.tokenizer, answer, what, meta=meta, positions=positions, depths=depths)
-
-    @property
-    def _probes(self) -> Probes:
-        return Probes(self.model, self.tokenizer, self._parts, memory_limit=self._memory_limit)
 
     def forget(self) -> None:
         """Let go of what the answer passes left for the second passes; those compute it again."""
@@ -259,36 +227,6 @@ class TorchEngine:
             seconds=decoded.seconds,
             thinking=decoded.thinking,
         )
-
-    def _trace_or_error(self, answer: Answer, k: int, lens: LensName | None) -> Trace | BaseException:
-        try:
-            return self.trace(answer, k=k, lens=lens)
-        except Exception as error:  # noqa: BLE001  it belongs to who awaits this trace
-            return error
-
-    def _read(self, answers: Sequence[Answer], k: int, through: lens.Lens | None) -> list[Trace]:
-        """The second pass; on too little memory again with smaller chunks, down to one row at a time."""
-        passages = [
-            lens.Passage(
-                answer.prompt_ids,
-                answer.answer_ids,
-                sampled_prob=answer.sampled_prob,
-                final_top=answer.final_top,
-                states=self._held.get(answer.prompt_ids, answer.answer_ids),
-                meta=self._meta(answer),
-            )
-            for answer in answers
-        ]
-        limit = chunk_bytes(self.model.device, self._memory_limit)
-        while True:
-            try:
-                with memory_errors():
-                    return lens.traces(self.model, passages, k=k, tokenizer=self.tokenizer, lens=through, memory_limit=limit)
-            except OutOfMemoryError:
-                if limit <= _LEAST_CHUNK:
-                    raise
-                limit = max(_LEAST_CHUNK, limit // 8)
-                log.warning("the second pass ran out of memory; again with %d MiB at once", limit >> 20)
 
     def _meta(self, answer: Answer) -> dict[str, Any]:
         info, sampling = self._info, answer.sampling

@@ -1,37 +1,36 @@
-"""One device thread for one engine, fed by a bounded heap: answers before monologues, monologues before dumps.
+"""One device thread for one engine: answers token by token, and between them, by turns, what is read of earlier answers.
 
 Model code blocks for seconds, so it never runs on the event loop: coroutines await here, and everything of the engine (its
 loading included) happens in the thread. An engine that can have several answers under way gets all that wait, up to its capacity,
-and new ones between two tokens; second passes run when no answer is under way, or when they have waited long enough, several in
-one. Samples, which nobody waits for, get what is left over. Knows asyncio and `models.types`; knows no torch, no Discord and no
-fairness between users, which is the bot's queue.
+and new ones between two tokens. Inner voices and looks run when no answer is under way; when they are late they get a share of
+the device (`models.running.shares`), piece by piece between two tokens, second passes several in one. Samples, which nobody waits
+for, get what is left over. Knows asyncio and `models.types`; knows no torch, no Discord and no fairness between users, which is
+the bot's queue.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from models.dump import Chosen, LayerDump, What
-from models.errors import AnswerCancelledError, ModelError, ModelLoadingError, UnsupportedArchitectureError
-from models.running.work import AnswerWork, LatestText, Priority, Stop, TraceWork, Work
+from models.errors import AnswerCancelledError, ModelLoadingError, UnsupportedArchitectureError
+from models.pieces import Pieces
+from models.running.shares import Shares
+from models.running.waiting import TOGETHER, Waiting
+from models.running.work import AnswerWork, LatestText, Priority, Stop, Sweep, Task, TraceWork, Work
 from models.trace import Trace
-from models.types import Answer, BatchEngine, Dumper, Engine, Job, LensName
+from models.types import Answer, BatchEngine, Dumper, Engine, Job, LensName, Piecewise
 
 T = TypeVar("T")
 
-
-_PATIENCE = 3.0
-"""Seconds after which a second pass goes between two tokens of the answers under way, so that a busy server still has its
-monologues; everyone's text then stands still for that one pass."""
-
-_TOGETHER = 8
-"""Second passes read in one sweep at most: more wait longer for each other than they gain."""
+_LEAST_PATIENCE = 0.5
+_PATIENCE = {Priority.LOOK: 2.0, Priority.DUMP: 6.0}
+"""Seconds after which something is late; an inner voice is after as long as its answer took, at least `_LEAST_PATIENCE`."""
 
 
 class Scheduler:
@@ -39,16 +38,20 @@ class Scheduler:
 
     Args:
         engine: a ready engine; `load` makes one in the thread instead.
-        limit: how many calls may wait for the device at once.
+        limit: how many answers may wait for the device at once, and how many looks beside them.
+        clock: gives seconds.
     """
 
-    def __init__(self, engine: Engine | None = None, *, limit: int = 64) -> None:
+    def __init__(self, engine: Engine | None = None, *, limit: int = 64, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
-        self._limit = limit
-        self._heap: list[Work[Any]] = []
+        self._clock = clock
+        self._waiting = Waiting(limit)
+        self._shares = Shares()
         self._order = itertools.count()
         self._wake = threading.Condition()
         self._running: list[Work[Any]] = []
+        self._aside: Task[Any] | None = None
+        """What is done beside the answers, perhaps half done."""
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -86,7 +89,7 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """How many calls wait for the device, the running one not counted."""
-        return len(self._heap)
+        return len(self._waiting)
 
     async def answer(
         self,
@@ -141,20 +144,23 @@ class Scheduler:
 
     def _is_wanted(self) -> bool:
         """Whether anything better than a sample waits or runs. Asked in the device thread; a moment's error does no harm."""
-        return any(work.rank[0] < Priority.SAMPLE for work in (*self._heap[:1], *self._running))
+        first = self._waiting.first
+        return any(work.priority < Priority.SAMPLE for work in (*([first] if first else ()), *self._running))
 
-    async def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None, for_dump: bool = False) -> Trace:
-        """The second pass, as `Engine.trace`. Once running it is not interrupted.
+    async def trace(
+        self, answer: Answer, *, k: int = 10, lens: LensName | None = None, priority: Priority = Priority.VOICE
+    ) -> Trace:
+        """The second pass, as `Engine.trace`. It is read in pieces by an engine that can pause.
 
         Args:
             answer: of this engine's model.
             k: candidates to keep.
             lens: what it is read through; the engine's own lens when None.
-            for_dump: it may wait behind those that somebody wants to read now.
+            priority: of an inner voice, or of a look that may wait behind those.
         """
-        rank = self._rank(Priority.DUMP if for_dump else Priority.TRACE)
         options = {"k": k} if lens is None else {"k": k, "lens": lens}
-        return await self._await(TraceWork(rank, self.engine, answer, options))
+        patience = max(_LEAST_PATIENCE, answer.seconds) if priority is Priority.VOICE else _PATIENCE[priority]
+        return await self._await(TraceWork(self._rank(priority), self.engine, answer, options, due=self._clock() + patience))
 
     async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump:
         """What `Dumper.dump` gives, after everything that somebody waits to read.
@@ -170,10 +176,18 @@ class Scheduler:
 
         return await self.call(work, priority=Priority.DUMP)
 
-    async def call(self, work: Callable[[Engine], T], *, priority: Priority = Priority.TRACE) -> T:
-        """Run ``work`` with the engine in the device thread, when its turn comes. Once running it is not interrupted."""
+    async def voice(self, work: Callable[[Engine], T | Pieces[T]], answer: Answer) -> T:
+        """More of an inner voice whose second pass has been read: as `call`, and late already, so that it is told soon."""
+        due = self._clock() - max(_LEAST_PATIENCE, answer.seconds)
+        return await self._call(work, Priority.VOICE, due)
+
+    async def call(self, work: Callable[[Engine], T | Pieces[T]], *, priority: Priority = Priority.LOOK) -> T:
+        """Run ``work`` with the engine in the device thread, when its turn comes; answers go on between the pieces it gives."""
+        return await self._call(work, priority, self._clock() + _PATIENCE[priority])
+
+    async def _call(self, work: Callable[[Engine], T | Pieces[T]], priority: Priority, due: float) -> T:
         engine = self.engine
-        return await self._submit(priority, lambda _stop: work(engine))
+        return await self._await(Work(self._rank(priority), lambda _stop: work(engine), due=due))
 
     async def aclose(self) -> None:
         """Stop what runs (between two tokens), refuse what waits, and join the thread. May be called twice."""
@@ -184,17 +198,17 @@ class Scheduler:
     def _close(self) -> None:
         with self._wake:
             self._closed = True
-            waiting, self._heap = self._heap, []
+            waiting = self._waiting.clear()
             for work in self._running:
                 work.stop.set()
             self._wake.notify_all()
         for work in waiting:
-            work.fail(AnswerCancelledError("The bot is shutting down."))
+            work.fail(_shutting_down())
 
     async def _submit(self, priority: Priority, call: Callable[[Stop], T]) -> T:
         return await self._await(Work(self._rank(priority), call))
 
-    def _rank(self, priority: Priority) -> tuple[int, int]:
+    def _rank(self, priority: Priority) -> tuple[Priority, int]:
         return (priority, next(self._order))
 
     async def _await(self, work: Work[T]) -> T:
@@ -208,10 +222,8 @@ class Scheduler:
     def _enqueue(self, work: Work[Any]) -> None:
         with self._wake:
             if self._closed:
-                raise AnswerCancelledError("The bot is shutting down.")
-            if len(self._heap) >= self._limit:
-                raise ModelError("Too many questions are waiting for the model.", hint="Ask again in a moment.")
-            heapq.heappush(self._heap, work)
+                raise _shutting_down()
+            self._waiting.add(work)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="forward-pass-device", daemon=True)
                 self._thread.start()
@@ -220,78 +232,92 @@ class Scheduler:
     def _withdraw(self, work: Work[Any]) -> None:
         work.stop.set()
         with self._wake:
-            if work in self._heap:
-                self._take_out(work)
+            if work in self._waiting:
+                self._waiting.remove(work)
 
     def _work(self) -> None:
         """The device thread."""
         underway: dict[Any, AnswerWork] = {}
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._heap or self._closed or underway)
+                self._wake.wait_for(lambda: self._waiting or self._closed or underway or self._aside)
+                if self._closed and self._aside is not None:
+                    self._aside.give_up(_shutting_down())
+                    self._aside = None
                 if self._closed and not underway:
                     return
-                begins, blocks = self._next(underway)
-                self._running = [*underway.values(), *begins, *blocks]
-            if blocks:
-                self._run_now(blocks)
+                begins = self._begins(underway)
+                contested = self._contested(underway, begins)
+                self._aside = self._aside or self._choose(contested)
+                self._running = [*underway.values(), *begins, *(self._aside.works if self._aside else ())]
+            self._go_aside(contested)
             for work in begins:
                 try:
                     underway[work.begin(self.engine)] = work  # type: ignore[arg-type]
                 except BaseException as error:  # noqa: BLE001  it belongs to the awaiter
                     work.fail(error)
             if underway:
-                self._step(underway)
+                self._timed(lambda: self._step(underway), self._shares.answered)
             self._running = [*underway.values()]  # drops the results too: the awaiters are their only owners
 
-    def _next(self, underway: dict[Any, AnswerWork]) -> tuple[list[AnswerWork], list[Work[Any]]]:
-        """What to take up now, with the lock held: answers that begin beside those under way, and work that blocks."""
+    def _begins(self, underway: dict[Any, AnswerWork]) -> list[AnswerWork]:
+        """The answers that begin now beside those under way, with the lock held."""
         begins: list[AnswerWork] = []
-        engine = self._engine
-        if self._closed:
-            return begins, []
-        if isinstance(engine, BatchEngine):
-            while self._heap and len(underway) + len(begins) < engine.capacity:
-                first = self._heap[0]
-                if not isinstance(first, AnswerWork) or (first.rank[0] == Priority.SAMPLE and (begins or underway)):
-                    break
-                begins.append(first)
-                heapq.heappop(self._heap)
-        if not (begins or underway):
-            return begins, self._together(heapq.heappop(self._heap)) if self._heap else []
-        late = [w for w in self._heap if isinstance(w, TraceWork) and time.monotonic() - w.since > _PATIENCE]
-        if not late:
-            return begins, []
-        longest = min(late)
-        self._take_out(longest)
-        return begins, self._together(longest)
+        if self._closed or not isinstance(self._engine, BatchEngine) or self._waiting.holds(self._clock()):
+            return begins
+        while isinstance(first := self._waiting.first, AnswerWork) and len(underway) + len(begins) < self._engine.capacity:
+            if first.priority is Priority.SAMPLE and (begins or underway or self._aside):
+                break
+            begins.append(first)
+            self._waiting.remove(first)
+        return begins
 
-    def _together(self, work: Work[Any]) -> list[Work[Any]]:
+    def _contested(self, underway: dict[Any, AnswerWork], begins: list[AnswerWork]) -> bool:
+        """Whether an answer wants the device now."""
+        first = self._waiting.first
+        alone = not isinstance(self._engine, BatchEngine) and first is not None and first.priority is Priority.ANSWER
+        return bool(underway or begins) or alone
+
+    def _choose(self, contested: bool) -> Task[Any] | None:
+        """What to take up beside the answers, with the lock held: what is late, by turns; anything when no answer is there.
+
+        An engine that answers one question at a time has its answers here, too.
+        """
+        late, first = self._waiting.late(self._clock()), self._waiting.first
+        if not contested:
+            self._shares.forget()
+        chosen = late if late is not None and self._shares.others_may else first
+        if chosen is None or (chosen is not late and isinstance(self._engine, BatchEngine) and contested) or self._closed:
+            return None
+        self._waiting.remove(chosen)
+        return self._together(chosen) if isinstance(chosen, TraceWork) and isinstance(self._engine, BatchEngine) else chosen
+
+    def _together(self, work: TraceWork) -> Task[Any]:
         """``work``, and the second passes that can run with it."""
-        if not isinstance(work, TraceWork) or not isinstance(self._engine, BatchEngine):
-            return [work]
-        others = [
-            w for w in sorted(self._heap) if isinstance(w, TraceWork) and (w.options, w.rank[0]) == (work.options, work.rank[0])
-        ]
-        for other in others[: _TOGETHER - 1]:
-            self._take_out(other)
-        return [work, *others[: _TOGETHER - 1]]
+        if not isinstance(self._engine, BatchEngine):
+            return work
+        others = [other for other in sorted(self._waiting) if isinstance(other, TraceWork) and work.goes_with(other)]
+        for other in others[: TOGETHER - 1]:
+            self._waiting.remove(other)
+        works = [work, *others[: TOGETHER - 1]]
+        return Sweep(works, self._engine) if len(works) > 1 or isinstance(self._engine, Piecewise) else work
 
-    def _take_out(self, work: Work[Any]) -> None:
-        self._heap.remove(work)
-        heapq.heapify(self._heap)
-
-    def _run_now(self, works: Sequence[Work[Any]]) -> None:
-        if len(works) == 1:
-            works[0].run()
+    def _go_aside(self, contested: bool) -> None:
+        """A piece of what is done beside the answers, if it is its turn."""
+        task = self._aside
+        pauses = contested and isinstance(self._engine, BatchEngine) and not self._shares.others_may
+        if task is None or pauses:
             return
-        traces: list[TraceWork] = [work for work in works if isinstance(work, TraceWork)]
+        paid = self._shares.answered if isinstance(task, AnswerWork) else self._shares.others
+        if self._timed(task.advance, paid if contested else lambda _seconds: None):
+            self._aside = None
+
+    def _timed(self, work: Callable[[], T], paid: Callable[[float], None]) -> T:
+        started = self._clock()
         try:
-            results = self.engine.traces([work.answer for work in traces], **traces[0].options)  # type: ignore[attr-defined]
-        except BaseException as error:  # noqa: BLE001  it belongs to the awaiters
-            results = [error] * len(traces)
-        for work, result in zip(traces, results, strict=True):
-            work.settle(result)
+            return work()
+        finally:
+            paid(self._clock() - started)
 
     def _step(self, underway: dict[Any, AnswerWork]) -> None:
         """One token for everyone under way."""
@@ -304,6 +330,10 @@ class Scheduler:
         for token, result in ended:
             if token in underway:  # not one that was given up
                 underway.pop(token).settle(result)
+
+
+def _shutting_down() -> AnswerCancelledError:
+    return AnswerCancelledError("The bot is shutting down.")
 
 
 async def _join(thread: threading.Thread) -> None:

@@ -76,3 +76,14 @@ def test_a_table_as_text_is_short_and_begins_at_the_output(layers):
     assert depths[0] == layers
     assert list(depths) == sorted(set(depths), reverse=True)
     assert len(depths) <= MOST_ROWS + 1
+
+
+@pytest.mark.parametrize("text", ["1-2,p1", "P1", "p1-p3;2"])
+def test_the_lens_reads_no_prompt_and_says_so_with_what_was_typed(text):
+    with pytest.raises(NoSuchTokenError, match=r"“[pP]1(-p3)?” is of the prompt.*tokens 1 to 6"):
+        positions_of(text, prompt=10, answer=6, answer_alone=True)
+
+
+def test_all_that_the_lens_reads_is_the_answer():
+    assert positions_of("all", prompt=10, answer=6, answer_alone=True) == tuple(range(10, 16))
+    assert positions_of("2-3", prompt=10, answer=6, answer_alone=True) == (11, 12)

@@ -218,3 +218,36 @@ def test_the_longest_lose_their_states_when_all_hold_too_much(engine, monkeypatc
     made = engine.traces(answers)
     assert [trace.meta["states"] for trace in made] == ["recomputed", "captured", "captured"]
     assert all(trace.meta["argmax_agreement"] == 1.0 for trace in made)
+
+
+def test_a_long_prompt_leaves_the_answers_under_way_half_the_time_and_short_ones_pass_it(engine, monkeypatch):
+    """On a clock that each pass moves by a second: pieces and tokens take turns, and a newcomer waits for one piece at most."""
+    monkeypatch.setattr(decoding, "_PIECE", 120)
+    monkeypatch.setattr(decoding, "_SMALL", 20)
+    monkeypatch.setattr(engine, "_stop_ids", frozenset())
+    now, order, plain = [0.0], [], decoding.Decoder._forward
+
+    def counted(self, batch, tokens, draws):
+        now[0] += 1
+        order.append("piece" if not draws else "prompt" if len(tokens[0]) > 1 else "token")
+        plain(self, batch, tokens, draws)
+
+    monkeypatch.setattr(decoding.Decoder, "_forward", counted)
+    monkeypatch.setattr(decoding.time, "perf_counter", lambda: now[0])
+    first = engine.begin(Job("Why?", sampling=Sampling(max_new_tokens=100)))
+    engine.step()
+    long = engine.begin(Job("x" * 300, sampling=Sampling(max_new_tokens=2)))
+    engine.step()
+    short = engine.begin(Job("Who?", sampling=Sampling(max_new_tokens=3)))
+    engine.step()
+    engine.step()
+    assert "prompt" in order[1:]  # the short one was read before the long one
+    assert short.ids
+    assert not long.ids
+    while not long.ids:
+        engine.step()
+    assert order.count("piece") > 10
+    assert order.count("token") >= order.count("piece")
+    assert not first.done
+    while not first.done:
+        engine.step()

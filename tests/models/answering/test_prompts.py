@@ -114,3 +114,13 @@ def test_templates_that_refuse_a_system_role_or_a_reply_first():
     text = strict.decode(build("How?", tokenizer=strict, history=history, config=PromptConfig(system="Be brief.")).ids)
     assert text.startswith("<|im_start|>user\nBe brief.\n\nhi<|im_end|>")
     assert text.endswith("How?<|im_end|>")
+
+
+def test_a_question_beyond_the_bound_is_refused_with_both_numbers():
+    tokenizer, most = tiny.tokenizer(), PromptConfig(max_question_tokens=40)
+    assert prompts.build(tokenizer, Job("x" * 40), most, 512).ids
+    with pytest.raises(QuestionTooLongError, match="has 41 tokens, and I take 40 at most") as refused:
+        prompts.build(tokenizer, Job(f"  {'x' * 41}\n"), most, 512)
+    assert "shorter" in str(refused.value.hint)
+    long = (Turn("user", "y" * 100), Turn("assistant", "z" * 100))
+    assert prompts.build(tokenizer, Job("x", history=long), most, 512).dropped_turns == 0  # the question alone is counted

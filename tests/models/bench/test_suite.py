@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from bot.render.bench_table import tables
 from models.bench import passes, suite
 from models.bench.suite import parts_of
 from models.errors import ModelError
@@ -13,7 +14,9 @@ from tests.models.bench.conftest import CPU
 
 def test_the_report_becomes_json(report) -> None:
     found = json.loads(json.dumps(report.to_json(), allow_nan=False))
-    assert set(found) == {"schema", "machine", "model", "rates", "answer", "second", "askers", "lag", "scaling", "notes"}
+    parts = {"rates", "answer", "second", "askers", "lag", "scaling", "starve"}
+    assert set(found) == {"schema", "machine", "model", "notes", *parts}
+    assert found["starve"] is None  # takes minutes, so it is measured when it is named
     assert set(found["machine"]) == {"device", "kind", "cores", "threads", "dtype", "versions"}
     assert set(found["machine"]["versions"]) == {"python", "torch", "transformers"}
     assert set(found["answer"]["ratio"]) == {"median", "low", "q1", "q3", "most", "n", "unit"}
@@ -74,6 +77,18 @@ def test_a_part_alone_loads_no_model_when_it_needs_none() -> None:
     assert report.model is None
     assert report.scaling is not None
     assert report.answer is report.second is report.askers is report.lag is report.rates is None
+
+
+def test_who_waits_for_whom(small) -> None:
+    settings = suite.Settings(parts=("starve",), small=True)
+    found = suite.run(lambda: small, settings, device=CPU, dtype=torch.float32, say=lambda _: None)
+    voices, long, looks = found.starve.voices, found.starve.long, found.starve.looks
+    assert voices.told == voices.answered > 0
+    assert (voices.refused, looks.refused, looks.looks_refused) == (0, 0, 0)
+    assert long.asked > 0
+    assert long.long_tokens >= 200
+    json.dumps(found.to_json(), allow_nan=False)
+    assert any("Who waits for whom" in str(getattr(table, "title", "")) for table in tables(found))
 
 
 def test_parts_come_in_the_order_of_measuring() -> None:

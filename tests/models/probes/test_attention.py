@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.network import adapters
+from models.pieces import whole
 from models.probes.attention import attention, telling
 from models.reading.seen import eager, last_third, look
 from models.running.engine import from_model
@@ -33,7 +34,7 @@ def test_weights_are_those_of_an_eager_model(name):
     if model._supports_sdpa:
         model.set_attn_implementation("sdpa")
     with torch.inference_mode():
-        seen = look(model, adapters.find(model), PROMPT, ANSWER)
+        seen = whole(look(model, adapters.find(model), PROMPT, ANSWER))
     assert np.abs(seen.looked.numpy() - expected).max() < 1e-5
     assert list(last_third(4)) == [2, 3]
 
@@ -54,7 +55,7 @@ def test_the_model_is_as_before_and_others_never_notice():
     assert type(model.config) is kind
     assert model.config._attn_implementation == "sdpa"
     with torch.inference_mode():
-        look(model, adapters.find(model), PROMPT, ANSWER)
+        whole(look(model, adapters.find(model), PROMPT, ANSWER))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
@@ -86,7 +87,7 @@ def test_without_the_question_the_frame_is_left_out(tokenizer):
 
 def test_the_sink_is_the_first_token(llama, tokenizer):
     with torch.inference_mode():
-        seen = look(llama, adapters.find(llama), PROMPT, ANSWER)
+        seen = whole(look(llama, adapters.find(llama), PROMPT, ANSWER))
     found = attention(seen, tokenizer, PROMPT)
     assert np.allclose(found.sink, seen.looked[:, 0])
     assert 0 not in found.positions

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from models.network import adapters, packing
+from models.pieces import whole
 from models.probes import attribution as dla
 from models.reading import lens
 from models.reading.seen import Unseen, look
@@ -101,7 +102,7 @@ def test_equals_the_reference_and_adds_up(name):
     trace = lens.trace(model, PROMPT, ANSWER, k=3)
     parts = adapters.find(model)
     with torch.inference_mode():
-        found = dla.attribution(parts, look(model, parts, PROMPT, ANSWER), trace)
+        found = dla.attribution(parts, whole(look(model, parts, PROMPT, ANSWER)), trace)
         logits = model(input_ids=torch.tensor([[*PROMPT, *ANSWER]])).logits[0, len(PROMPT) - 1 : -1]
     assert (found.against != trace.answer_ids).all()
     for t in range(trace.length):  # the likeliest of all others, by the model's own logits
@@ -124,7 +125,7 @@ def test_equals_the_reference_and_adds_up(name):
 @torch.no_grad()
 def logits_at(model, parts, ids):
     """The head's own logits (T,) of ``ids`` at depth L, before anything is done to them."""
-    seen = look(model, parts, PROMPT, ANSWER)
+    seen = whole(look(model, parts, PROMPT, ANSWER))
     return parts.head(seen.normed)[torch.arange(len(ANSWER)), torch.tensor(list(ids))].numpy()
 
 
@@ -141,7 +142,7 @@ def test_what_does_not_come_apart_is_said(name):
 def test_one_candidate_is_too_few(llama):
     parts = adapters.find(llama)
     with pytest.raises(Unseen, match="two"), torch.inference_mode():
-        dla.attribution(parts, look(llama, parts, PROMPT, ANSWER), lens.trace(llama, PROMPT, ANSWER, k=1))
+        dla.attribution(parts, whole(look(llama, parts, PROMPT, ANSWER)), lens.trace(llama, PROMPT, ANSWER, k=1))
 
 
 class Quantized(nn.Module):
@@ -185,6 +186,6 @@ def test_other_dtypes_add_up_to_their_rounding(dtype):
     parts = adapters.find(model)
     trace = lens.trace(model, PROMPT, ANSWER, k=3)
     with torch.inference_mode():
-        found = dla.attribution(parts, look(model, parts, PROMPT, ANSWER), trace)
+        found = dla.attribution(parts, whole(look(model, parts, PROMPT, ANSWER)), trace)
     total = found.embedding + found.blocks.sum((1, 2)) + found.constant
     assert np.abs(total - found.difference).max() < 0.05 * max(1.0, np.abs(found.difference).max())

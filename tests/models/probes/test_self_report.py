@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from models.errors import QuestionTooLongError
+from models.pieces import whole
 from models.probes.self_report import NO, YES, prompt_ids, self_report, word_ids
 from models.running import engine as engines
 from models.types import Job, ModelConfig, Sampling
@@ -22,7 +23,7 @@ def test_it_is_read_from_the_last_row_of_a_plain_forward(name: str, chat: bool) 
     yes, no = word_ids(tokenizer, YES), word_ids(tokenizer, NO)
     shared = yes & no
     one, two = (sum(float(probs[i]) for i in side - shared) for side in (yes, no))
-    found = self_report(model, tokenizer, "How many eyes?", "Two.")
+    found = whole(self_report(model, tokenizer, "How many eyes?", "Two."))
     assert found.p_true == pytest.approx(one / (one + two), abs=1e-5)
     assert found.said == pytest.approx(one + two, abs=1e-5)
     assert found.agreement is None

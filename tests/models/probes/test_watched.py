@@ -7,6 +7,7 @@ import torch
 from models.answering import prompts
 from models.findings import Findings
 from models.network import adapters
+from models.pieces import whole
 from models.probes.prober import Probes
 from models.probes.pull import logprobs_after
 from models.probes.watched import watched, word_ids
@@ -27,7 +28,7 @@ def test_watched_words_equal_the_reference(name, tokenizer):
     model = tiny.named(name)
     parts = adapters.find(model)
     with torch.inference_mode():
-        found = watched(parts, look(model, parts, PROMPT, ANSWER), tokenizer, ("one", "no", "one"))
+        found = watched(parts, whole(look(model, parts, PROMPT, ANSWER)), tokenizer, ("one", "no", "one"))
     assert found.words == ("one", "no")
     assert found.whole == (False, False)
     assert found.ids.tolist() == [ord("o") - 33, ord("n") - 33]
@@ -42,7 +43,7 @@ def test_watched_words_go_through_the_lens(llama, tokenizer):
 
     answer = from_model(llama, tokenizer).answer(Job("How many?", sampling=Sampling(max_new_tokens=4)))
     trace = lens.trace(llama, answer.prompt_ids, answer.answer_ids, k=tiny.VOCABULARY, lens=bend)
-    found = Probes(llama, tokenizer, adapters.find(llama)).findings(answer, trace, watch=("foot",), lens=bend).watched
+    found = whole(Probes(llama, tokenizer, adapters.find(llama)).findings(answer, trace, watch=("foot",), lens=bend)).watched
     here = trace.top_ids == found.ids[0]
     assert np.abs(found.probs[0] - (trace.top_probs * here).sum(-1)).max() < 1e-5
 
@@ -50,12 +51,12 @@ def test_watched_words_go_through_the_lens(llama, tokenizer):
 def test_chunks_change_nothing_and_bound_the_logits(llama):
     parts = adapters.find(llama)
     with torch.inference_mode():
-        seen = look(llama, parts, PROMPT, ANSWER)
+        seen = whole(look(llama, parts, PROMPT, ANSWER))
         states = [*seen.states[:-1], seen.normed]
-        whole = follow(parts, states, [1, 2], rows=1000)
+        at_once = follow(parts, states, [1, 2], rows=1000)
         sizes = []
         llama.lm_head.register_forward_hook(lambda _m, _a, out: sizes.append(out.shape[0]))
-        assert np.allclose(follow(parts, states, [1, 2], rows=2), whole, atol=1e-6)
+        assert np.allclose(follow(parts, states, [1, 2], rows=2), at_once, atol=1e-6)
     assert max(sizes) <= 2
 
 
@@ -69,7 +70,7 @@ def test_words_are_those_of_a_sentence(tokenizer):
 def test_no_word_is_said(llama, tokenizer):
     parts = adapters.find(llama)
     with torch.inference_mode(), pytest.raises(Unseen):
-        watched(parts, look(llama, parts, PROMPT, ANSWER), tokenizer, (" ",))
+        watched(parts, whole(look(llama, parts, PROMPT, ANSWER)), tokenizer, (" ",))
 
 
 @pytest.mark.parametrize("style", ["chat", "story"])
@@ -130,6 +131,6 @@ def test_the_default_model():
     assert found.attention.sink.mean() > 0.3
     story = real.answer(Job(question, style="story"))
     pull = real.findings(story, real.trace(story), question=question).pull
-    plain = torch.from_numpy(logprobs_after(real.model, story.prompt_ids).detach().numpy())
+    plain = torch.from_numpy(whole(logprobs_after(real.model, adapters.find(real.model), story.prompt_ids)).detach().numpy())
     assert np.allclose(pull.with_probs, plain.topk(10).values.exp(), atol=1e-4)
     assert pull.kl > 0.01

@@ -8,6 +8,7 @@ import pytest
 from models.errors import AnswerCancelledError, LensNotFoundError, ModelError, ModelLoadingError
 from models.fakes.engine import FakeEngine
 from models.running.scheduler import Scheduler
+from models.running.work import Priority
 from models.types import Job
 
 
@@ -251,7 +252,7 @@ async def test_second_passes_wait_for_answers_and_then_run_together(batches):
     answer = FakeEngine().answer(Job("x"))
     asking = asyncio.create_task(batches.answer(Job("a")))
     await until(lambda: batches._running)
-    dump = asyncio.create_task(batches.trace(answer, k=3, for_dump=True))
+    dump = asyncio.create_task(batches.trace(answer, k=3, priority=Priority.DUMP))
     await asyncio.sleep(0)
     reading = [asyncio.create_task(batches.trace(answer, k=k)) for k in (3, 3, 5)]
     await until(lambda: batches.waiting == 4)
@@ -281,7 +282,7 @@ async def test_second_passes_through_two_lenses_do_not_run_together():
 
 
 async def test_a_second_pass_that_waited_long_goes_between_two_tokens(batches, monkeypatch):
-    monkeypatch.setattr("models.running.scheduler._PATIENCE", 0.0)
+    monkeypatch.setattr("models.running.scheduler._LEAST_PATIENCE", 0.0)
     asking = asyncio.create_task(batches.answer(Job("a")))
     await until(lambda: batches._running)
     reading = asyncio.create_task(batches.trace(FakeEngine().answer(Job("x"))))
@@ -352,7 +353,7 @@ async def test_a_sample_is_the_last_of_all_and_its_caller_may_cancel_it(schedule
     samples = [asyncio.create_task(scheduler.sample(Job("again"))) for _ in range(2)]
     await until(lambda: scheduler.waiting == 2)
     samples.pop().cancel()
-    reading = asyncio.create_task(scheduler.trace(answer, for_dump=True))
+    reading = asyncio.create_task(scheduler.trace(answer, priority=Priority.DUMP))
     await until(lambda: scheduler.waiting == 2)
     engine.gate.set()
     await asyncio.gather(first, reading, *samples)

@@ -51,7 +51,7 @@ def measure(
         typer.Option(
             "--only",
             metavar="LIST",
-            help="Measure only these parts, such as answer,lag. The parts are answer, second, askers, lag and scaling.",
+            help="Measure only these parts, such as answer,lag. The parts are answer, second, askers, lag, scaling and starve (only if named).",
             show_default=False,
         ),
     ] = None,

@@ -24,6 +24,8 @@ class Place:
     on_position: PositionListener
     turn: asyncio.Future[None] = field(repr=False)
     position: int | None = None
+    told: int | None = None
+    """The position that was last told."""
     working: bool = False
     """Whether it holds one of the running places."""
 
@@ -81,12 +83,18 @@ class WaitingLine:
             raise ShuttingDownError("I am going offline.")
         if not self._waiting:
             return
-        place.working, place.position, place.arrival = False, None, next(self._arrivals)
+        place.working, place.position, place.told, place.arrival = False, None, None, next(self._arrivals)
         place.turn = asyncio.get_running_loop().create_future()
         self._free += 1
         self._waiting.append(place)
         self._advance()
         await place.turn
+
+    def listen(self, place: Place, on_position: PositionListener) -> None:
+        """Let somebody else hear of a place, from its present position on."""
+        place.on_position, place.told = on_position, None
+        if place.position is not None and not place.working:
+            self._tell(place)
 
     def leave(self, place: Place) -> None:
         """Give the place back, whether it waited, worked or failed."""
@@ -120,6 +128,12 @@ class WaitingLine:
             place.working = True
             place.turn.set_result(None)
         for index, place in enumerate(self._waiting, start=1):
-            if place.position != index:
-                place.position = index
-                place.on_position(index)
+            place.position = index
+            # Each word is a request to Discord: only a place that has halved (or doubled) since the last one is worth it.
+            if place.told is None or not place.told < 2 * index < 4 * place.told:
+                self._tell(place)
+
+    def _tell(self, place: Place) -> None:
+        if place.position is not None and place.position != place.told:
+            place.told = place.position
+            place.on_position(place.position)

@@ -59,7 +59,9 @@ class Crowd:
     async def arrive(self) -> None:
         """The channels are made, as Discord tells of it."""
         for number, channel in enumerate(self.channels):
-            await self._server.gateway.dispatch("CHANNEL_CREATE", {**payloads.channel(), "id": str(channel), "name": f"room-{number}"})
+            await self._server.gateway.dispatch(
+                "CHANNEL_CREATE", {**payloads.channel(), "id": str(channel), "name": f"room-{number}"}
+            )
 
     async def mention(self, person: int, channel: int) -> Asker:
         message = payloads.message(person, f"{payloads.MENTION} {QUESTION}", str(channel))
@@ -87,7 +89,7 @@ class Crowd:
         """Return when no request has come for so long."""
         calls = self._server.rest.calls
         async with asyncio.timeout(at_most):
-            while not calls or time.monotonic() - calls[-1].at < seconds:
+            while not calls or time.monotonic() - calls[-1].at < seconds:  # noqa: ASYNC110  requests set no event
                 await asyncio.sleep(0.2)
 
     def judge(self) -> None:
@@ -99,7 +101,8 @@ class Crowd:
         for call in rest.calls:
             if call.status is None or call.status >= 300:
                 continue
-            data = call.body.get("data") or call.body
+            body = call.body if isinstance(call.body, dict) else {}  # commands come as a list
+            data = body.get("data") or body
             text = str(data.get("content") or "")
             key = re.search(r"interaction-\d+|(?<=/messages/)\d+", call.path)
             found = whose.get(key[0], [by_key[key[0]]] if key[0] in by_key else []) if key else []
@@ -171,10 +174,10 @@ def _inversions(signs: list[float]) -> float:
 def printed(name: str, found: Report) -> str:
     """One burst as lines for a person."""
     p50, p99 = found.first_sign
-    routes = ", ".join(f"{line} {count}" for line, count in found.by_route.items())
-    return (
-        f"{name}: {found.asked} asked, {found.answered} answered, {found.refused} refused, {found.nothing} got nothing, {found.dms} DMs\n"
-        f"  429: {found.global_429} global, {found.route_429} of a route; busiest second {found.busiest}; invalid {found.invalid}\n"
-        f"  first sign p50 {p50:.1f} s, p99 {p99:.1f} s; pairs out of order {found.inversions:.1%}; over after {found.seconds:.0f} s\n"
-        f"  {found.requests} requests: {routes}"
+    outcome = f"{found.answered} answered, {found.refused} refused, {found.nothing} got nothing, {found.dms} DMs"
+    limits = (
+        f"429: {found.global_429} global, {found.route_429} of a route; busiest second {found.busiest}; invalid {found.invalid}"
     )
+    order = f"first sign p50 {p50:.1f} s, p99 {p99:.1f} s; out of order {found.inversions:.1%}; over after {found.seconds:.0f} s"
+    routes = ", ".join(f"{line} {count}" for line, count in found.by_route.items())
+    return f"{name}: {found.asked} asked, {outcome}\n  {limits}\n  {order}\n  {found.requests} requests: {routes}"

@@ -109,5 +109,9 @@ class Limits:
         self.refused[what] += 1
         everywhere = what == "global"
         body = {"message": "You are being rate limited.", "retry_after": round(seconds, 3), "global": everywhere}
-        headers = {"Via": "1.1 google", "Retry-After": str(int(seconds) + 1), "X-RateLimit-Scope": "global" if everywhere else "user"}
+        headers = {
+            "Via": "1.1 google",
+            "Retry-After": str(int(seconds) + 1),
+            "X-RateLimit-Scope": "global" if everywhere else "user",
+        }
         return Fault(429, body, headers | ({"X-RateLimit-Global": "true"} if everywhere else {}))

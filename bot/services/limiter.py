@@ -19,6 +19,9 @@ from enum import IntEnum
 RATE, BURST = 40.0, 5
 """Turns a second, and how many at once after a quiet time: 45 in any second at most, since the network may bunch a few."""
 
+TICK = 0.001
+"""Seconds that a timer waits at least: a millionth of a turn may be missing to rounding."""
+
 
 class Urgency(IntEnum):
     """What goes first. The last two do not wait: what comes later in their place is newer."""
@@ -186,7 +189,7 @@ class Limiter:
         if free is not None and self._timer is None:
             loop = asyncio.get_running_loop()
             wait = max(self._reckoned - loop.time(), 0.0) + (1 - self._tokens) / self._rate
-            self._timer = loop.call_later(wait, self._tick)
+            self._timer = loop.call_later(max(wait, TICK), self._tick)
 
     def _first(self) -> _Waiting | None:
         return next((one for one in self._waiting if one.lane not in self._busy and not one.go.done()), None)

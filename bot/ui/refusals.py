@@ -16,6 +16,7 @@ from typing import Any
 import discord
 
 from bot.errors import ForwardPassError
+from bot.log import log_unexpected
 from bot.services.limiter import Urgency, urgency
 from bot.ui.conversation import whisper
 from bot.ui.surfaces import MessageSurface
@@ -106,6 +107,8 @@ class Refusals:
         except TROUBLE as error:
             log.info("%d refusals could not be said in their channel: %s", len(refused), described(error))
             await self._by_dm(refused)
+        except Exception as error:  # noqa: BLE001  a defect here must not swallow the refusals that come after it
+            log_unexpected(log, error)
 
     async def _by_dm(self, refused: list[_Refused]) -> None:
         for one in refused:

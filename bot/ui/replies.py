@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 GRACE = 3.0
 """Seconds that the final flush gives to a streamed step under way; one that takes longer sleeps on a rate limit."""
+NOTICE_AFTER = 0.5
+"""Seconds before a notice: whoever's turn comes sooner needs none, and a request is saved."""
 
 
 class Surface(Protocol):
@@ -51,9 +53,9 @@ class AnswerWriter:
         self._wish: Wish | None = None
 
     def notice(self, text: str) -> None:
-        """Something to read at once while the answer is not there yet, such as a place in the queue."""
+        """Something to read soon while the answer is not there yet, such as a place in the queue."""
         self._latest = text
-        self._start(0.0)
+        self._start(NOTICE_AFTER)
 
     def text(self, so_far: str) -> None:
         """The answer so far; shown when its time has come."""

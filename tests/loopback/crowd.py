@@ -135,7 +135,7 @@ class Report:
     first_sign: tuple[float, float]
     """Median and 99th percentile, in seconds."""
     inversions: float
-    """The share of pairs in which who asked later saw a first sign earlier; 0 is perfect order, 0.5 is none."""
+    """The share of pairs in which who asked later saw a first sign more than a second earlier: 0 is order, 0.5 is none."""
     seconds: float
 
 
@@ -167,7 +167,7 @@ def report(crowd: Crowd, server: Server) -> Report:
 
 def _inversions(signs: list[float]) -> float:
     pairs = len(signs) * (len(signs) - 1) // 2
-    wrong = sum(later < earlier for index, earlier in enumerate(signs) for later in signs[index + 1 :])
+    wrong = sum(later < earlier - 1 for index, earlier in enumerate(signs) for later in signs[index + 1 :])
     return wrong / pairs if pairs else 0.0
 
 

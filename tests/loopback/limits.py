@@ -100,7 +100,7 @@ class Limits:
         while self._recent and self._recent[0] <= now - 1:
             self._recent.popleft()
         if len(self._recent) >= self.per_second:
-            return self._recent[0] + 1 - now
+            return self._recent[0] + 1 - now if self._recent else 1.0
         self._recent.append(now)
         self.busiest = max(self.busiest, len(self._recent))
         return None

@@ -38,6 +38,8 @@ class Asker:
     first_sign: float | None = None
     answered: bool = False
     refused: bool = False
+    by_dm: bool = False
+    """A DM was opened for what could not be said in the channel."""
 
     def saw(self, at: float, text: str, *, reaction: bool) -> None:
         """Something came for this asker."""
@@ -104,6 +106,8 @@ class Crowd:
             body = call.body if isinstance(call.body, dict) else {}  # commands come as a list
             data = body.get("data") or body
             text = str(data.get("content") or "")
+            if "recipient_id" in data:
+                by_person[str(data["recipient_id"])].by_dm = True
             key = re.search(r"interaction-\d+|(?<=/messages/)\d+", call.path)
             found = whose.get(key[0], [by_key[key[0]]] if key[0] in by_key else []) if key else []
             for asker in found or _named(data, by_key, by_person):
@@ -124,8 +128,9 @@ class Report:
     asked: int
     answered: int
     refused: int
+    by_dm: int
+    """Told by DM alone."""
     nothing: int
-    dms: int
     global_429: int
     route_429: int
     busiest: int
@@ -151,8 +156,8 @@ def report(crowd: Crowd, server: Server) -> Report:
         asked=len(crowd.askers),
         answered=sum(a.answered for a in crowd.askers),
         refused=sum(a.refused and not a.answered for a in crowd.askers),
-        nothing=sum(not a.answered and not a.refused for a in crowd.askers),
-        dms=sum(call.path == f"/channels/{payloads.DM}/messages" for call in since),
+        by_dm=sum(a.by_dm and not a.answered and not a.refused for a in crowd.askers),
+        nothing=sum(not a.answered and not a.refused and not a.by_dm for a in crowd.askers),
         global_429=limits.refused["global"],
         route_429=limits.refused.total() - limits.refused["global"],
         busiest=limits.busiest,
@@ -174,7 +179,7 @@ def _inversions(signs: list[float]) -> float:
 def printed(name: str, found: Report) -> str:
     """One burst as lines for a person."""
     p50, p99 = found.first_sign
-    outcome = f"{found.answered} answered, {found.refused} refused, {found.nothing} got nothing, {found.dms} DMs"
+    outcome = f"{found.answered} answered, {found.refused} refused, {found.by_dm} told by DM, {found.nothing} got nothing"
     limits = (
         f"429: {found.global_429} global, {found.route_429} of a route; busiest second {found.busiest}; invalid {found.invalid}"
     )

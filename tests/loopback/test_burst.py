@@ -24,7 +24,7 @@ def assert_kept(found: Report) -> None:
     assert found.global_429 == 0
     assert found.route_429 == 0
     assert found.invalid == 0
-    assert found.dms == 0
+    assert found.by_dm == 0
 
 
 @pytest.mark.parametrize("kind", ["mention", "slash"])

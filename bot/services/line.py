@@ -12,6 +12,9 @@ from models.sentences import Sentence
 
 PositionListener = Callable[[int], None]
 
+TELL_EVERY = 5.0
+"""Seconds between two words about one place."""
+
 
 @dataclass(slots=True, eq=False)
 class Place:
@@ -25,7 +28,8 @@ class Place:
     turn: asyncio.Future[None] = field(repr=False)
     position: int | None = None
     told: int | None = None
-    """The position that was last told."""
+    """The position that was last told, and when."""
+    told_at: float = 0.0
     working: bool = False
     """Whether it holds one of the running places."""
 
@@ -129,11 +133,17 @@ class WaitingLine:
             place.turn.set_result(None)
         for index, place in enumerate(self._waiting, start=1):
             place.position = index
-            # Each word is a request to Discord: only a place that has halved (or doubled) since the last one is worth it.
-            if place.told is None or not place.told < 2 * index < 4 * place.told:
+            if self._worth_telling(place, index):
                 self._tell(place)
+
+    def _worth_telling(self, place: Place, position: int) -> bool:
+        """Each word is a request to Discord: the first, "you are next", and now and then a place that has halved, or doubled."""
+        if place.told is None or position == 1:
+            return True
+        halved = not place.told < 2 * position < 4 * place.told
+        return halved and asyncio.get_running_loop().time() - place.told_at >= TELL_EVERY
 
     def _tell(self, place: Place) -> None:
         if place.position is not None and place.position != place.told:
-            place.told = place.position
+            place.told, place.told_at = place.position, asyncio.get_running_loop().time()
             place.on_position(place.position)

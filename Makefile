@@ -15,8 +15,8 @@ test: setup-dev model ## everything but what takes minutes by itself
 test-slow: setup-dev model ## fifty answers against an untouched model
 	$(BIN)/pytest -m slow $(PYTEST_FLAGS)
 
-test-faults: setup-dev ## the bot killed, stopped and cut off at random moments
-	$(BIN)/pytest -m faults $(PYTEST_FLAGS)
+test-faults: setup-dev ## the bot killed, cut off, and asked by a thousand people at once
+	$(BIN)/pytest -m faults -s $(PYTEST_FLAGS)
 
 test-fast: setup-dev ## without the real model and the browser
 	$(BIN)/pytest -m "not real_model and not browser and not slow and not faults" $(PYTEST_FLAGS)

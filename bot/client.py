@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from typing import Any
 
 import discord
 from discord.ext import commands
 
 from bot.app import App
+from bot.discord_http import LimitedHTTP
 from bot.errors import ForwardPassError
+from bot.services.limiter import Limiter
 from bot.services.once import Once
 from bot.ui.controls import CONTROLS
 from bot.ui.translator import CommandTranslator
@@ -44,6 +47,11 @@ class ForwardPassBot(commands.AutoShardedBot):
         self.app = app
         self.questions = Once()
         self._sync = sync
+
+    def _get_state(self, **options: Any) -> Any:
+        """The first place where discord.py's REST client exists, and nothing holds it yet: it offers no way to bring another."""
+        self.http = LimitedHTTP(self.loop, Limiter())
+        return super()._get_state(**options)
 
     async def setup_hook(self) -> None:
         """Before the gateway opens: cogs, persistent buttons, command sync."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import MissingPermissionsError
+from bot.errors import ForwardPassError, MissingPermissionsError, QueueError
 from bot.services.ask import AskRequest
 from bot.ui.conversation import Conversation, Place, whisper
+from bot.ui.failures import failure
+from bot.ui.refusals import Refusals
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
 from bot.ui.threads import Placement, permissions_in, placement, placement_for
@@ -33,6 +36,7 @@ class Ask(commands.Cog):
         self._bot = bot
         self._app = bot.app
         self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
+        self._refusals = Refusals(bot.app.tasks.spawn)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -75,15 +79,25 @@ class Ask(commands.Cog):
         inner_voice: bool = True,
         private: bool = False,
     ) -> None:
-        """Defer at once, then answer in the background."""
-        await interaction.response.defer(thinking=True, ephemeral=private)
+        """Take a place or refuse within the acknowledgement itself; then answer in the background."""
+        locale = self._app.config.discord.locale_for(interaction.locale)
+        try:
+            seat = self._app.asks.reserve(interaction.user.id)
+        except QueueError as error:
+            await interaction.response.send_message(failure(error, locale), ephemeral=True)
+            return
+        try:
+            await interaction.response.defer(thinking=True, ephemeral=private)
+        except BaseException:
+            self._app.asks.give_back(seat)
+            raise
         request = AskRequest(
             question=question,
             user_id=interaction.user.id,
             channel_id=interaction.channel_id or 0,
             guild_id=interaction.guild_id,
             source="slash",
-            locale=self._app.config.discord.locale_for(interaction.locale),
+            locale=locale,
             style=style,
             sampling=self._sampling(temperature, seed),
             private=private,
@@ -91,7 +105,7 @@ class Ask(commands.Cog):
         surface = PrivateSurface(interaction) if private else InteractionSurface(interaction)
         voice = self._voice(interaction, inner_voice=inner_voice, private=private)
         place = Place(surface, voice, None, interaction.user, quoted(question))
-        self._app.tasks.spawn(self._conversation.lead(request, place), f"question {interaction.id}")
+        self._app.tasks.spawn(self._conversation.lead(request, place, seat=seat), f"question {interaction.id}")
 
     def _sampling(self, temperature: float | None, seed: int | None) -> Sampling | None:
         """What the config says, but for what was asked; None when nothing was."""
@@ -136,7 +150,11 @@ class Ask(commands.Cog):
         )
         surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
         voice = placement(self._app.config, message.channel, permissions)
-        await self._conversation.lead(request, Place(surface, voice, message.channel, message.author))
+        place = Place(surface, voice, message.channel, message.author, refuse=self._refusing(message))
+        await self._conversation.lead(request, place)
+
+    def _refusing(self, message: discord.Message) -> Callable[[ForwardPassError], None]:
+        return lambda error: self._refusals.refuse(message, error, self._locale(message))
 
     def _locale(self, message: discord.Message) -> str:
         """A message does not say its author's language, so it is its server's; in private messages the writing tells."""
@@ -160,7 +178,8 @@ class Ask(commands.Cog):
         error = MissingPermissionsError(
             [needed], Sentence("in {channel}", channel=where) if where else Sentence("in that channel")
         )
-        await whisper(message.author, told(error, self._locale(message)))
+        if self._refusals.first(message.author.id) and self._refusals.dm_left():
+            await whisper(message.author, told(error, self._locale(message)))
         return True
 
 

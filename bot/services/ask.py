@@ -154,15 +154,33 @@ class AskService:
         self._stopped: dict[str, bool] = {}
         self._by_question: dict[int, str] = {}
 
-    async def ask(self, request: AskRequest, listener: Listener, *, resume: Run | None = None) -> Answered:
-        """Answer one question.
+    def reserve(self, user_id: int) -> Place:
+        """A place in the line before anything else is done. It must be given to `ask`, or back with `give_back`.
+
+        Raises:
+            QueueError: there is none.
+        """
+        return self._line.join(user_id, lambda _position: None)
+
+    def give_back(self, seat: Place) -> None:
+        """The question of a reserved place will not be asked."""
+        self._line.leave(seat)
+
+    async def ask(
+        self, request: AskRequest, listener: Listener, *, resume: Run | None = None, seat: Place | None = None
+    ) -> Answered:
+        """Answer one question, in the place ``seat`` when one was reserved.
 
         Raises:
             ForwardPassError: EmptyQuestionError, QueueError, ModelError, QuestionTooLongError, AnswerCancelledError.
         """
         if not request.question.strip():
+            if seat is not None:
+                self._line.leave(seat)
             raise EmptyQuestionError("You did not ask anything.")
-        place = await self._join(request, listener, resume)
+        if seat is not None:
+            self._line.listen(seat, listener.queued)
+        place = seat or await self._join(request, listener, resume)
         try:
             run = resume or await self._journal(request)
             self._watch(run, request)

@@ -12,6 +12,9 @@ from models.sentences import Sentence
 
 PositionListener = Callable[[int], None]
 
+TELL_EVERY = 5.0
+"""Seconds between two words about one place."""
+
 
 @dataclass(slots=True, eq=False)
 class Place:
@@ -24,6 +27,9 @@ class Place:
     on_position: PositionListener
     turn: asyncio.Future[None] = field(repr=False)
     position: int | None = None
+    told: int | None = None
+    """The position that was last told, and when."""
+    told_at: float = 0.0
     working: bool = False
     """Whether it holds one of the running places."""
 
@@ -81,12 +87,18 @@ class WaitingLine:
             raise ShuttingDownError("I am going offline.")
         if not self._waiting:
             return
-        place.working, place.position, place.arrival = False, None, next(self._arrivals)
+        place.working, place.position, place.told, place.arrival = False, None, None, next(self._arrivals)
         place.turn = asyncio.get_running_loop().create_future()
         self._free += 1
         self._waiting.append(place)
         self._advance()
         await place.turn
+
+    def listen(self, place: Place, on_position: PositionListener) -> None:
+        """Let somebody else hear of a place, from its present position on."""
+        place.on_position, place.told = on_position, None
+        if place.position is not None and not place.working:
+            self._tell(place)
 
     def leave(self, place: Place) -> None:
         """Give the place back, whether it waited, worked or failed."""
@@ -120,6 +132,18 @@ class WaitingLine:
             place.working = True
             place.turn.set_result(None)
         for index, place in enumerate(self._waiting, start=1):
-            if place.position != index:
-                place.position = index
-                place.on_position(index)
+            place.position = index
+            if self._worth_telling(place, index):
+                self._tell(place)
+
+    def _worth_telling(self, place: Place, position: int) -> bool:
+        """Each word is a request to Discord: the first, "you are next", and now and then a place that has halved, or doubled."""
+        if place.told is None or position == 1:
+            return True
+        halved = not place.told < 2 * position < 4 * place.told
+        return halved and asyncio.get_running_loop().time() - place.told_at >= TELL_EVERY
+
+    def _tell(self, place: Place) -> None:
+        if place.position is not None and place.position != place.told:
+            place.told, place.told_at = place.position, asyncio.get_running_loop().time()
+            place.on_position(place.position)

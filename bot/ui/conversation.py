@@ -8,15 +8,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 import discord
 
 from bot.config import Config
-from bot.errors import AnswerCancelledError, ForwardPassError, MissingPermissionsError, RunExpiredError, StorageError
+from bot.errors import (
+    AlreadyAskingError,
+    AnswerCancelledError,
+    ForwardPassError,
+    MissingPermissionsError,
+    QueueFullError,
+    RunExpiredError,
+    StorageError,
+)
 from bot.log import log_unexpected
 from bot.services.ask import Answered, AskRequest, AskService, figures
+from bot.services.line import Place as Seat
 from bot.services.voice import InnerVoice, VoiceService
 from bot.storage.records import Run
 from bot.ui.controls import answer_view
@@ -30,6 +39,7 @@ from models.sentences import Sentence
 
 log = logging.getLogger(__name__)
 UNKNOWN_MESSAGE = 10008
+TYPING_AFTER = 0.5  # whoever is refused, or answered at once, needs no sign
 TYPING_SECONDS = 8.0  # Discord shows the sign for ten
 
 
@@ -43,6 +53,8 @@ class Place:
     asker: discord.User | discord.Member
     heading: str = ""
     """Goes above the answer: a slash command does not show what was asked."""
+    refuse: Callable[[ForwardPassError], None] | None = None
+    """Says that the line is full, or that this person asks already; None says it as any other error."""
 
 
 class _Listener:
@@ -72,16 +84,20 @@ class Conversation:
         self._asks = asks
         self._voices = voices
 
-    async def lead(self, request: AskRequest, place: Place, *, resume: Run | None = None) -> None:
+    async def lead(self, request: AskRequest, place: Place, *, resume: Run | None = None, seat: Seat | None = None) -> None:
         """Ask, show the answer, open the inner voice; or show what went wrong."""
         settings = self._config.discord
         writer = AnswerWriter(place.surface, stream_after=settings.stream_after_seconds, interval=settings.edit_interval_seconds)
         try:
             async with _typing(place.typing_in):
-                answered = await self._asks.ask(request, _Listener(writer, place.heading, request.locale), resume=resume)
+                listener = _Listener(writer, place.heading, request.locale)
+                answered = await self._asks.ask(request, listener, resume=resume, seat=seat)
         except AnswerCancelledError:
             await writer.discard()
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
+            if place.refuse is not None and isinstance(error, AlreadyAskingError | QueueFullError):
+                place.refuse(error)
+                return
             await self._finish(writer, place.heading + failure(error, request.locale), None, place, request.locale)
         else:
             await self._show(answered, writer, place)
@@ -227,6 +243,7 @@ async def _typing(channel: discord.abc.Messageable | None) -> AsyncIterator[None
 
 
 async def _keep_typing(channel: discord.abc.Messageable) -> None:
+    await asyncio.sleep(TYPING_AFTER)
     while True:
         with contextlib.suppress(*TROUBLE):
             await channel.typing()

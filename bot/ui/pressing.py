@@ -15,6 +15,7 @@ import discord
 from discord import app_commands
 
 from bot.errors import NoInnerVoiceError
+from bot.services.limiter import Urgency, urgency
 from bot.ui.failures import failure
 from bot.ui.late import is_dead, speak
 from bot.ui.trouble import TROUBLE, described
@@ -88,7 +89,8 @@ async def taken(interaction: Press, defer: Callable[[], Awaitable[object]], *, o
     """Defer, in an archived thread after opening it if it ``opens``; whether Discord took it."""
     try:
         if opens and isinstance(interaction.channel, discord.Thread) and interaction.channel.archived:
-            await interaction.channel.edit(archived=False)
+            with urgency(Urgency.ACKNOWLEDGE):
+                await interaction.channel.edit(archived=False)
         await defer()
     except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
         log.info("a press was not answered: %s", described(error))

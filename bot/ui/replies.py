@@ -10,6 +10,7 @@ from typing import Protocol
 
 import discord
 
+from bot.services.limiter import NoRoomError, Urgency, Wish, urgency
 from bot.ui.text import CONTENT_LIMIT, clip, split
 from bot.ui.trouble import TROUBLE, described
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 GRACE = 3.0
 """Seconds that the final flush gives to a streamed step under way; one that takes longer sleeps on a rate limit."""
+NOTICE_AFTER = 0.5
+"""Seconds before a notice: whoever's turn comes sooner needs none, and a request is saved."""
 
 
 class Surface(Protocol):
@@ -47,11 +50,12 @@ class AnswerWriter:
         self._changed = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
+        self._wish: Wish | None = None
 
     def notice(self, text: str) -> None:
-        """Something to read at once while the answer is not there yet, such as a place in the queue."""
+        """Something to read soon while the answer is not there yet, such as a place in the queue."""
         self._latest = text
-        self._start(0.0)
+        self._start(NOTICE_AFTER)
 
     def text(self, so_far: str) -> None:
         """The answer so far; shown when its time has come."""
@@ -108,11 +112,14 @@ class AnswerWriter:
         if content == self._shown:
             return
         try:
-            if self._message is None:
-                self._message = await self._surface.send(content)
-            else:
-                self._message = await self._surface.edit(self._message, content)
+            with urgency(Urgency.SIGN if self._message is None else Urgency.EDIT) as self._wish:
+                if self._message is None:
+                    self._message = await self._surface.send(content)
+                else:
+                    self._message = await self._surface.edit(self._message, content)
             self._shown = content
+        except NoRoomError:
+            self._changed.set()  # the next step is newer
         except TROUBLE as error:
             # The final flush comes in any case; a missed step in between is no loss.
             log.info("a streamed edit was not taken: %s", described(error))
@@ -121,6 +128,8 @@ class AnswerWriter:
         if self._pump is None:
             return
         pump, self._pump = self._pump, None
+        if self._wish is not None and self._wish.waiting:
+            pump.cancel()  # nothing is on the way yet
         # A request under way is let through: cancelled, it might still be carried out, after the final flush.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE), self._writing:

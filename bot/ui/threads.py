@@ -11,6 +11,7 @@ import discord
 
 from bot.config import Config
 from bot.config import InnerVoice as Mode
+from bot.services.limiter import Urgency, urgency
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip
 from bot.ui.trouble import TROUBLE, described, persist
@@ -118,7 +119,8 @@ async def write_sureness(thread: discord.Thread, last: discord.Message, voice: I
     if archive:  # messages of a collapsed thread cannot be edited
         await persist(lambda: thread.edit(archived=False), "opening a thread again")
     view = PicturePart(voice)
-    await persist(lambda: last.edit(view=view, attachments=[picture_file(voice)]), "writing how sure an answer was")
+    with urgency(Urgency.VOICE):
+        await persist(lambda: last.edit(view=view, attachments=[picture_file(voice)]), "writing how sure an answer was")
     if archive:
         await _collapse(thread)
 
@@ -137,4 +139,5 @@ async def _post(thread: discord.Thread, view: discord.ui.LayoutView, picture_of:
         files = [] if picture_of is None else [picture_file(picture_of)]  # a fresh one: a try uses it up
         return await thread.send(view=view, files=files, nonce=nonce)
 
-    return await persist(attempt, "writing into a thread")
+    with urgency(Urgency.VOICE):
+        return await persist(attempt, "writing into a thread")

@@ -52,7 +52,9 @@ class Rest:
         self.threads: dict[str, Json] = {}
         self.unknown: list[str] = []
         self._by_nonce: dict[str, Json] = {}
-        self._original: dict[str, str] = {}
+        self.original: dict[str, str] = {}
+        self.homes: dict[str, str] = {}
+        """In which channel an interaction was used, by its token; in the one channel when nothing is said."""
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Awaitable[Answer]]]] = [
             ("GET", re.compile(r"/users/@me"), self._me),
             ("GET", re.compile(r"/users/(\d+)"), self._user),
@@ -66,6 +68,7 @@ class Rest:
             ("PATCH", re.compile(r"/channels/\d+/messages/(\d+)"), self._patch_message),
             ("DELETE", re.compile(r"/channels/\d+/messages/(\d+)"), self._delete_message),
             ("POST", re.compile(r"/channels/\d+/messages/(\d+)/threads"), self._post_thread),
+            ("PUT", re.compile(r"/channels/\d+/messages/\d+/reactions/[^/]+/@me"), self._react),
             ("POST", re.compile(r"/interactions/(\d+)/([\w-]+)/callback"), self._callback),
             ("POST", re.compile(r"/webhooks/\d+/([\w-]+)"), self._follow_up),
             ("PATCH", re.compile(r"/webhooks/\d+/([\w-]+)/messages/(@original|\d+)"), self._patch_response),
@@ -122,6 +125,9 @@ class Rest:
     async def _typing(self, _call: Call) -> Answer:
         return 204, None
 
+    async def _react(self, _call: Call) -> Answer:
+        return 204, None
+
     async def _post_message(self, call: Call, channel_id: str) -> Answer:
         nonce = call.body.get("nonce")
         if nonce in self._by_nonce and call.body.get("enforce_nonce"):
@@ -148,17 +154,20 @@ class Rest:
         return 201, thread
 
     async def _callback(self, call: Call, interaction_id: str, token: str) -> Answer:
-        message = self._written(Call(call.method, call.path, call.body.get("data") or {}), str(payloads.CHANNEL))
-        self._original[token] = message["id"]
+        message = self._written(Call(call.method, call.path, call.body.get("data") or {}), self._home(token))
+        self.original[token] = message["id"]
         loading = call.body["type"] == 5
         interaction = {"id": interaction_id, "type": 2, "response_message_id": message["id"], "response_message_loading": loading}
         return 200, {"interaction": interaction, "resource": {"type": call.body["type"], "message": message}}
 
-    async def _follow_up(self, call: Call, _token: str) -> Answer:
-        return 200, self._written(call, str(payloads.CHANNEL))
+    async def _follow_up(self, call: Call, token: str) -> Answer:
+        return 200, self._written(call, self._home(token))
+
+    def _home(self, token: str) -> str:
+        return self.homes.get(token, str(payloads.CHANNEL))
 
     async def _patch_response(self, call: Call, token: str, which: str) -> Answer:
-        message_id = self._original.get(token, "") if which == "@original" else which
+        message_id = self.original.get(token, "") if which == "@original" else which
         if message_id not in self.messages:
             return 404, {"message": "Unknown Webhook", "code": 10015}
         return 200, await self._change(call, message_id)

@@ -17,6 +17,7 @@ from discord.gateway import DiscordWebSocket
 from tests.loopback import payloads
 from tests.loopback.faults import Fault, Faults
 from tests.loopback.gateway import Gateway
+from tests.loopback.limits import Limits
 from tests.loopback.payloads import Json
 from tests.loopback.rest import Call, Rest
 
@@ -31,6 +32,7 @@ class Server:
         self.gateway = Gateway()
         self.rest = Rest(TOKEN, self.gateway.dispatch)
         self.faults = Faults()
+        self.limits: Limits | None = None
         self.origin = ""
 
     async def mention(self, text: str, author: int = payloads.ALICE) -> Json:
@@ -53,7 +55,8 @@ class Server:
         """Any request to the REST."""
         call = await _call(request)
         self.rest.calls.append(call)
-        fault = self.faults.next(call.method, call.path)
+        too_many, limit = self.limits.check(call) if self.limits else (None, {})
+        fault = too_many or self.faults.next(call.method, call.path)
         await asyncio.sleep(fault.delay)
         if fault.drop == "before":
             return _cut(request)
@@ -61,12 +64,15 @@ class Server:
         if fault.drop == "after":
             return _cut(request)
         call.status = status
+        headers = fault.headers | limit
+        if self.limits:
+            self.limits.answered(status)
         if body is None:
-            return web.Response(status=status)
+            return web.Response(status=status, headers=headers)
         if isinstance(body, str):
-            return web.Response(status=status, text=body, headers=fault.headers)
+            return web.Response(status=status, text=body, headers=headers)
         # discord.py wants the bare type, without a charset.
-        return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json", headers=fault.headers)
+        return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json", headers=headers)
 
     async def _answer(self, call: Call, fault: Fault) -> tuple[int, Any]:
         if fault.status is not None:

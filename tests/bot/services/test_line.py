@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bot.errors import AlreadyAskingError, QueueFullError, ShuttingDownError
 from bot.services.line import Place, WaitingLine
+from tests.bot.clocked import jumping
 
 
 def silent(_: int) -> None:
@@ -43,6 +44,32 @@ async def test_who_waits_hears_each_better_place_once() -> None:
     line.leave(second)
     await line.wait(third)
     assert positions == [2, 1]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.0, [99, 1]), (1.0, [99, 49, 24, 12, 6, 1]), (9.0, [99, 49, 24, 12, 6, 3, 1])])
+def test_a_place_is_told_again_when_it_has_halved(seconds: float, words: list[int]) -> None:
+    """Each word is a request to Discord; with every step told, a line of a hundred would be thousands."""
+
+    async def walk() -> None:
+        line, people = WaitingLine(max_waiting=100), range(100)
+        heard_by: list[list[int]] = [[] for _ in people]
+        places = [line.join(person, heard_by[person].append) for person in people]
+        for place in places:
+            line.leave(place)
+            await asyncio.sleep(seconds)
+        assert heard_by[99] == words
+        assert sum(map(len, heard_by)) < 7 * 100
+
+    jumping(walk())
+
+
+async def test_whoever_takes_over_a_place_hears_of_it_at_once() -> None:
+    line, positions = WaitingLine(max_waiting=4), list[int]()
+    working, waiting = line.join(1, silent), line.join(2, silent)
+    line.listen(working, heard(positions))
+    assert positions == []
+    line.listen(waiting, heard(positions))
+    assert positions == [1]
 
 
 async def test_one_place_a_person() -> None:

@@ -51,7 +51,8 @@ def measure(
         typer.Option(
             "--only",
             metavar="LIST",
-            help="Measure only these parts, such as answer,lag. The parts are answer, second, askers, lag, scaling and starve (only if named).",
+            help="Measure only these parts, such as answer,lag. The parts are answer, second, askers, lag, scaling, and "
+            "starve, which is measured only if you name it.",
             show_default=False,
         ),
     ] = None,

@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from bot.errors import MissingPermissionsError
 from bot.services.ask import AskRequest
+from bot.ui.acknowledging import defer
 from bot.ui.conversation import Conversation, Place, whisper
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
@@ -76,7 +77,7 @@ class Ask(commands.Cog):
         private: bool = False,
     ) -> None:
         """Defer at once, then answer in the background."""
-        await interaction.response.defer(thinking=True, ephemeral=private)
+        await defer(interaction, private=private)
         request = AskRequest(
             question=question,
             user_id=interaction.user.id,
@@ -134,7 +135,7 @@ class Ask(commands.Cog):
             source=source,
             locale=self._locale(message),
         )
-        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
+        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False), own=self._bot.own)
         voice = placement(self._app.config, message.channel, permissions)
         await self._conversation.lead(request, Place(surface, voice, message.channel, message.author))
 

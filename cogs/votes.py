@@ -9,6 +9,7 @@ import discord
 from discord.ext import commands
 
 from bot.errors import ForwardPassError
+from bot.ui.acknowledging import tell, update
 from bot.ui.controls import answer_view
 from bot.ui.failures import failure
 from bot.ui.pressing import Press, locale_of
@@ -42,9 +43,9 @@ class Votes(commands.Cog):
     async def _respond(self, interaction: Press, *, content: str = "", view: discord.ui.View | None = None) -> None:
         try:
             if view is not None:
-                await interaction.response.edit_message(view=view)
+                await update(interaction, view)
             else:
-                await interaction.response.send_message(content, ephemeral=True)
+                await tell(interaction, content)
         except TROUBLE as error:  # the vote stands; Discord tells the presser that there was no response
             log.info("a vote was not shown: %s", described(error))
 

@@ -162,3 +162,5 @@ async def tell(interaction: discord.Interaction[Any], content: str | discord.ui.
         return await interaction.response.send_message(view=content, ephemeral=True)
 
     await acknowledge(interaction, respond, Kind.channel_message)
+    if not isinstance(content, str):
+        content.stop()  # nothing in it waits for a press; discord.py would keep it for 15 minutes

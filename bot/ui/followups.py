@@ -130,7 +130,10 @@ class _FollowUp:
         part = self._part
         named = {"content": part.content, "view": part.view, "files": part.files() or None}
         given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-        return self._of_server(await self._interaction.followup.send(**given, ephemeral=self._private, wait=True))
+        message = await self._interaction.followup.send(**given, ephemeral=self._private, wait=True)
+        if part.view is not None:
+            part.view.stop()  # our controls need no view that waits for them; discord.py keeps a private one for 15 minutes
+        return self._of_server(message)
 
     async def _look(self) -> discord.Message | None:
         found = next((m for m in await self._there() if self._is_it(m)), None)

@@ -32,6 +32,8 @@ class Server:
         self.rest = Rest(TOKEN, self.gateway.dispatch)
         self.faults = Faults()
         self.origin = ""
+        self.busy = 0
+        """Requests that have no answer yet."""
         self._deeds: set[asyncio.Task[Any]] = set()
 
     async def mention(self, text: str, author: int = payloads.ALICE) -> Json:
@@ -64,6 +66,13 @@ class Server:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request to the REST."""
+        self.busy += 1
+        try:
+            return await self._handle(request)
+        finally:
+            self.busy -= 1
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         call = await _call(request)
         self.rest.calls.append(call)
         fault = self.faults.next(call.method, call.path)

@@ -70,6 +70,10 @@ class Faults:
         """``path`` is a regular expression for the whole path behind ``/api/v10``."""
         self._rules.append((method, re.compile(path), list(faults)))
 
+    def forget(self) -> None:
+        """From now on all is well."""
+        self._rules.clear()
+
     def next(self, method: str, path: str) -> Fault:
         for rule_method, pattern, faults in self._rules:
             if faults and rule_method == method and pattern.fullmatch(path):

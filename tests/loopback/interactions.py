@@ -46,6 +46,10 @@ class Interactions:
     def issue(self, payload: Json) -> None:
         self._by_token[payload["token"]] = Issued(payload["id"], payload, time.monotonic())
 
+    def forget(self) -> None:
+        """What was asked so far counts no more."""
+        self._by_token.clear()
+
     def unanswered(self) -> list[Issued]:
         return [issued for issued in self._by_token.values() if issued.kind is None]
 

@@ -40,11 +40,13 @@ class Scene:
         play: does it, after `before`.
         points: the requests that it takes, by a name.
         before: what has to stand there already; without faults.
+        fresh: whether a second time would be something else, as with a vote.
     """
 
     play: Callable[[Server, Any], Awaitable[object]]
     points: dict[str, Point]
     before: Callable[[Server], Awaitable[Any]] | None = None
+    fresh: bool = False
 
 
 def stand(server: Server) -> Stand:
@@ -145,5 +147,5 @@ SCENES = {
     "Layers, pressed": Scene(_pressing("layers"), SLASH, _voiced),
     "Second thoughts, pressed": Scene(_pressing("again"), SLASH, _voiced),
     "a token, chosen": Scene(lambda server, message: server.press(message, _control(message, "look"), "0"), SLASH, _voiced),
-    "a vote": Scene(_pressing("up"), {"the counts": ("POST", CALLBACK)}, _answered),
+    "a vote": Scene(_pressing("up"), {"the counts": ("POST", CALLBACK)}, _answered, fresh=True),
 }

@@ -15,7 +15,7 @@ from bot.services.once import Once
 from bot.ui.controls import CONTROLS
 from bot.ui.own import OwnMessages
 from bot.ui.translator import CommandTranslator
-from bot.ui.trouble import TROUBLE, described
+from bot.ui.trouble import TROUBLE, described, watch
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
 from bot.ui.webhooks import careful_webhooks
 from bot.ui.wording import ENGLISH, words
@@ -42,6 +42,7 @@ class ForwardPassBot(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             shard_count=shard_count,
+            http_trace=watch(),
         )
         self.app = app
         self.questions = Once()

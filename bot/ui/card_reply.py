@@ -23,7 +23,7 @@ from bot.ui.followups import Part, put
 from bot.ui.own import gist, gist_of
 from bot.ui.pressing import Press, collapse, locale_of, say, taken
 from bot.ui.replies import GRACE, LAST_WORD
-from bot.ui.trouble import TROUBLE, described, passing, persist
+from bot.ui.trouble import TROUBLE, described, passing, persist, stumbles
 from bot.ui.wording import words
 
 log = logging.getLogger(__name__)
@@ -164,15 +164,17 @@ class CardReply:
         text = self._latest
         if text == self._shown or expired(self._interaction):
             return
-        try:
-            await self._interaction.edit_original_response(view=Card(text))
-            self._shown = text
-        except asyncio.CancelledError:
-            self._doubtful = True
-            raise
-        except TROUBLE as error:  # the card comes in any case
-            self._doubtful = self._doubtful or passing(error)
-            log.info("a notice was not taken: %s", described(error))
+        with stumbles() as found:
+            try:
+                await self._interaction.edit_original_response(view=Card(text))
+                self._shown = text
+            except asyncio.CancelledError:
+                self._doubtful = True
+                raise
+            except TROUBLE as error:  # the card comes in any case
+                self._doubtful = self._doubtful or passing(error)
+                log.info("a notice was not taken: %s", described(error))
+            self._doubtful = self._doubtful or bool(found)
 
     async def _stop(self) -> None:
         if self._pump is None:

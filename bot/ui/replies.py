@@ -12,7 +12,7 @@ import discord
 
 from bot.ui.surfaces import same
 from bot.ui.text import CONTENT_LIMIT, clip, split
-from bot.ui.trouble import TROUBLE, described, passing, persist
+from bot.ui.trouble import TROUBLE, described, passing, persist, stumbles
 
 log = logging.getLogger(__name__)
 
@@ -187,19 +187,21 @@ class AnswerWriter:
         content = self._latest
         if content == self._shown:
             return
-        try:
-            if self._message is None:
-                self._message = await self._surface.send(content)
-            else:
-                self._message = await self._surface.edit(self._message, content)
-            self._shown = content
-        except asyncio.CancelledError:
-            self._doubtful = True
-            raise
-        except TROUBLE as error:
-            self._doubtful = self._doubtful or passing(error)
-            # The final flush comes in any case; a missed step in between is no loss.
-            log.info("a streamed edit was not taken: %s", described(error))
+        with stumbles() as found:
+            try:
+                if self._message is None:
+                    self._message = await self._surface.send(content)
+                else:
+                    self._message = await self._surface.edit(self._message, content)
+                self._shown = content
+            except asyncio.CancelledError:
+                self._doubtful = True
+                raise
+            except TROUBLE as error:
+                self._doubtful = self._doubtful or passing(error)
+                # The final flush comes in any case; a missed step in between is no loss.
+                log.info("a streamed edit was not taken: %s", described(error))
+            self._doubtful = self._doubtful or bool(found)
 
     async def _stop(self) -> None:
         if self._pump is None:

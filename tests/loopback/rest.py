@@ -48,6 +48,7 @@ class Rest:
     Attributes:
         tells_of_private: whether the gateway tells the bot of its own ephemeral messages, too. It does so, without a guild's id
             (discord/discord-api-docs#4557), and nobody has promised it.
+        tells_of_own: whether the gateway tells of the bot's public messages; it may be away.
         lists: whether the bot may read a channel's history.
     """
 
@@ -62,6 +63,7 @@ class Rest:
         self._by_nonce: dict[str, Json] = {}
         self.interactions = Interactions()
         self.tells_of_private = True
+        self.tells_of_own = True
         self.lists = True
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Awaitable[Answer]]]] = [
             ("GET", re.compile(r"/users/@me"), self._me),
@@ -160,7 +162,8 @@ class Rest:
         message = self._written(call, channel_id)
         if nonce is not None:
             self._by_nonce[nonce] = message
-        await self._announce("MESSAGE_CREATE", message)
+        if self.tells_of_own:
+            await self._announce("MESSAGE_CREATE", message)
         return 200, message
 
     async def _patch_message(self, call: Call, message_id: str) -> Answer:
@@ -210,7 +213,7 @@ class Rest:
     async def _respond(self, call: Call, issued: Issued, *, follow_up: bool) -> Json:
         message = self._written(call, issued.payload["channel_id"], **metadata(issued, follow_up=follow_up))
         private = bool(message["flags"] & EPHEMERAL)
-        if not private or self.tells_of_private:
+        if self.tells_of_private if private else self.tells_of_own:
             told = {key: value for key, value in message.items() if not (private and key in ("guild_id", "member"))}
             await self._announce("MESSAGE_CREATE", told)
         return message

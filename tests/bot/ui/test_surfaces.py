@@ -72,7 +72,7 @@ def interaction(age: datetime.timedelta) -> Any:
     """``created_at`` is by Discord's clock, an hour off."""
     found = Mock(spec=discord.Interaction, id=1, channel_id=7, guild_id=3)
     found.created_at = discord.utils.utcnow() - datetime.timedelta(hours=1)
-    found.extras = {"received": time.monotonic() - age.total_seconds()}
+    found.extras = {"received": time.perf_counter() - age.total_seconds()}
     found.edit_original_response = AsyncMock(return_value=message("a"))
     found.followup = Mock(send=AsyncMock(return_value=message("b")))
     partial = Mock(edit=AsyncMock(), delete=AsyncMock())

@@ -98,8 +98,10 @@ async def acknowledge(interaction: discord.Interaction[Any], respond: Respond, k
             if _clock() - at + PAUSE > WINDOW:
                 return await _doubtful(interaction, kind, error)
             log.info("an acknowledgement: %s, trying again", described(error))
+            await asyncio.sleep(PAUSE)
+            if interaction.client.is_closed():
+                raise
         again = True
-        await asyncio.sleep(PAUSE)
 
 
 async def _unseen(interaction: discord.Interaction[Any], kind: Kind) -> Acknowledged:

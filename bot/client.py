@@ -16,9 +16,11 @@ from bot.errors import ForwardPassError
 from bot.services.limiter import Limiter
 from bot.services.once import Once
 from bot.ui.controls import CONTROLS
+from bot.ui.own import OwnMessages
 from bot.ui.translator import CommandTranslator
-from bot.ui.trouble import TROUBLE, described
+from bot.ui.trouble import TROUBLE, described, watch
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
+from bot.ui.webhooks import careful_webhooks
 from bot.ui.wording import ENGLISH, words
 
 log = logging.getLogger(__name__)
@@ -43,9 +45,11 @@ class ForwardPassBot(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             shard_count=shard_count,
+            http_trace=watch(),
         )
         self.app = app
         self.questions = Once()
+        self.own = OwnMessages()
         self._sync = sync
 
     def _get_state(self, **options: Any) -> Any:
@@ -55,6 +59,7 @@ class ForwardPassBot(commands.AutoShardedBot):
 
     async def setup_hook(self) -> None:
         """Before the gateway opens: cogs, persistent buttons, command sync."""
+        careful_webhooks()
         for extension in EXTENSIONS:
             await self.load_extension(extension)
         await self.tree.set_translator(CommandTranslator())
@@ -69,6 +74,8 @@ class ForwardPassBot(commands.AutoShardedBot):
 
     async def on_message(self, message: discord.Message, /) -> None:
         """Overridden: mentions are questions here, never prefix commands. `cogs.ask` listens by itself."""
+        if self.user is not None and message.author.id == self.user.id:
+            self.own.add(message)
 
     async def _sync_commands(self) -> None:
         """Send the commands to Discord when they changed: the daily quota is small, so never blindly.

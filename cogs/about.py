@@ -9,6 +9,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.ui.about import about_text, command_lines, help_text, model_text, state_text, thinking_text
+from bot.ui.acknowledging import tell
 from bot.ui.beyond import Card
 from bot.ui.pressing import Press, everywhere, locale_of
 
@@ -32,7 +33,7 @@ class About(commands.Cog):
         """The commands are read off the tree, so that the list is whole."""
         locale = locale_of(interaction)
         text = help_text(command_lines(self._bot.tree, locale), locale)
-        await interaction.response.send_message(view=Card(text), ephemeral=True)
+        await tell(interaction, Card(text))
 
     @app_commands.command(name="about", description="What I am, what I keep, and who is thinking.")
     @everywhere
@@ -41,14 +42,14 @@ class About(commands.Cog):
         locale = locale_of(interaction)
         what = about_text(metadata.version("forward-pass"), self._bot.app.config.storage.keep_days, locale)
         text = f"{what}\n\n{state_text(self._model, locale) or thinking_text(self._model, locale)}"
-        await interaction.response.send_message(view=Card(text), ephemeral=True)
+        await tell(interaction, Card(text))
 
     @model.command(name="info", description="Which model is thinking: its size, where it runs, and how I read it.")
     async def model_info(self, interaction: Press) -> None:
         """The loaded model in words."""
         locale, lens = locale_of(interaction), self._bot.app.config.lens.kind
         text = state_text(self._model, locale) or model_text(self._model, lens, locale)
-        await interaction.response.send_message(view=Card(text), ephemeral=True)
+        await tell(interaction, Card(text))
 
 
 async def setup(bot: ForwardPassBot) -> None:

@@ -12,6 +12,7 @@ from discord.ext import commands
 
 from bot.errors import ForwardPassError, MissingPermissionsError, QueueError
 from bot.services.ask import AskRequest
+from bot.ui.acknowledging import defer, tell
 from bot.ui.conversation import Conversation, Place, whisper
 from bot.ui.failures import failure
 from bot.ui.refusals import Refusals
@@ -84,10 +85,10 @@ class Ask(commands.Cog):
         try:
             seat = self._app.asks.reserve(interaction.user.id)
         except QueueError as error:
-            await interaction.response.send_message(failure(error, locale), ephemeral=True)
+            await tell(interaction, failure(error, locale))
             return
         try:
-            await interaction.response.defer(thinking=True, ephemeral=private)
+            await defer(interaction, private=private)
         except BaseException:
             self._app.asks.give_back(seat)
             raise
@@ -148,7 +149,7 @@ class Ask(commands.Cog):
             source=source,
             locale=self._locale(message),
         )
-        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
+        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False), own=self._bot.own)
         voice = placement(self._app.config, message.channel, permissions)
         place = Place(surface, voice, message.channel, message.author, refuse=self._refusing(message))
         await self._conversation.lead(request, place)

@@ -12,7 +12,9 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.ui.acknowledging import tell
 from bot.ui.failures import refusal
+from bot.ui.followups import Part, put
 from bot.ui.pressing import locale_of
 from bot.ui.trouble import TROUBLE, described
 
@@ -39,9 +41,9 @@ class Errors(commands.Cog):
         text = refusal(error, locale_of(interaction))
         try:
             if interaction.response.is_done():
-                await interaction.followup.send(text, ephemeral=True)
+                await put(interaction, Part(text), private=True)
             else:
-                await interaction.response.send_message(text, ephemeral=True)
+                await tell(interaction, text)
         except TROUBLE as trouble:  # Discord tells the user itself that there was no response
             log.info("a failed command could not be told: %s", described(trouble))
 

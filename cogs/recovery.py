@@ -68,7 +68,7 @@ class Recovery(commands.Cog):
             await self._app.asks.give_up(run)
             await whisper(user, quoted(run.question) + words(run.locale)("restarted"))
             return
-        surface = MessageSurface(channel, self._reference(run))
+        surface = MessageSurface(channel, self._reference(run), own=self._bot.own)
         if datetime.datetime.now(datetime.UTC) - run.created_at > STILL_WANTED:
             await self._app.asks.give_up(run)
             await self._apologise(surface, run)

@@ -11,8 +11,10 @@ from discord.ext import commands
 
 from bot.errors import ForwardPassError, permission_names
 from bot.services.voice import InnerVoice
+from bot.ui.acknowledging import defer
 from bot.ui.failures import failure
-from bot.ui.pressing import everywhere, find_message, locale_of
+from bot.ui.followups import Part, put
+from bot.ui.pressing import everywhere, find_message, locale_of, say, taken
 from bot.ui.threads import placement_for
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.voice_message import TextPart, WholePart, picture_file, screens
@@ -43,10 +45,7 @@ class Voice(commands.Cog):
 
     async def voice_menu(self, interaction: discord.Interaction[ForwardPassBot], message: discord.Message) -> None:
         """*Inner voice* on any answer, also where there is no button."""
-        try:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-        except TROUBLE as error:
-            log.info("a menu was not answered: %s", described(error))
+        if not await taken(interaction, lambda: defer(interaction, private=True)):
             return
         self._app.tasks.spawn(self._tell_of(interaction, message.id), f"inner voice of {message.id}")
 
@@ -54,17 +53,14 @@ class Voice(commands.Cog):
         try:
             run_id = (await find_message(interaction, message_id, own=True)).id
         except ForwardPassError as error:
-            await self._say(interaction, failure(error, locale_of(interaction)))
+            await say(interaction, failure(error, locale_of(interaction)))
         else:
             await self._tell(interaction, run_id)
 
     @commands.Cog.listener()
     async def on_voice_press(self, interaction: discord.Interaction[ForwardPassBot], run_id: str) -> None:
         """Anybody who sees the answer may read its inner voice."""
-        try:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-        except TROUBLE as error:  # too late, or the same press a second time: Discord has told the presser
-            log.info("a press was not answered: %s", described(error))
+        if not await taken(interaction, lambda: defer(interaction, private=True)):
             return
         self._app.tasks.spawn(self._tell(interaction, run_id), f"inner voice {run_id}")
 
@@ -76,22 +72,16 @@ class Voice(commands.Cog):
             await self._show(interaction, voice)
         except TROUBLE as error:
             log.info("run %s: its inner voice was not taken: %s", run_id, described(error))
-            await self._say(interaction, words(locale)("failed_voice_not_taken", trouble=described(error)))
+            await say(interaction, words(locale)("failed_voice_not_taken", trouble=described(error)))
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
-            await self._say(interaction, failure(error, locale))
+            await say(interaction, failure(error, locale))
 
     async def _show(self, interaction: discord.Interaction[ForwardPassBot], voice: InnerVoice) -> None:
         *earlier, last = screens(voice)
         for index, text in enumerate(earlier):
-            await interaction.followup.send(view=TextPart(text, title=index == 0, locale=voice.locale), ephemeral=True)
+            await put(interaction, Part(view=TextPart(text, title=index == 0, locale=voice.locale)), private=True)
         view = WholePart(voice, last, title=not earlier, note=self._note(interaction))
-        await interaction.followup.send(view=view, file=picture_file(voice), ephemeral=True)
-
-    async def _say(self, interaction: discord.Interaction[ForwardPassBot], text: str) -> None:
-        try:
-            await interaction.followup.send(text, ephemeral=True)
-        except TROUBLE as error:
-            log.info("a presser could not be told: %s", described(error))
+        await put(interaction, Part(view=view, files=lambda: [picture_file(voice)]), private=True)
 
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:
         """Why there is a button and no thread, when an admin could change it."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import discord
 from discord.ext import commands
 
+from bot.ui.acknowledging import defer_update
 from bot.ui.controls import answer_view
 from bot.ui.failures import failure
+from bot.ui.followups import Part, follow_up
 from bot.ui.pressing import Press, locale_of, taken
 from bot.ui.trouble import TROUBLE, described, persist
 
@@ -30,7 +32,7 @@ class Votes(commands.Cog):
     @commands.Cog.listener()
     async def on_vote_press(self, interaction: Press, run_id: str, value: Value) -> None:
         """Acknowledge at once, since Discord waits three seconds and a locked database longer; then count."""
-        if await taken(interaction, interaction.response.defer):
+        if await taken(interaction, lambda: defer_update(interaction)):
             interaction.client.app.tasks.spawn(self._count(interaction, run_id, value), f"vote {interaction.id}")
 
     async def _count(self, interaction: Press, run_id: str, value: Value) -> None:
@@ -39,7 +41,7 @@ class Votes(commands.Cog):
             tally = await self._votes.press(run_id, interaction.user.id, value)
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
             text = failure(error, locale_of(interaction))
-            await self._show(lambda: interaction.followup.send(text, ephemeral=True))
+            await self._show(lambda: follow_up(interaction, Part(text), private=True))
             return
         voice = _label(interaction.message, f"fp:v1:voice:{run_id}")
         view = answer_view(run_id, voice=bool(voice), voice_label=voice, up=tally.up, down=tally.down)

@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
 
 from bot.errors import ForwardPassError
+from bot.ui.acknowledging import defer, expired
 from bot.ui.beyond import Card
 from bot.ui.failures import failure
-from bot.ui.pressing import Press, collapse, locale_of, taken
-from bot.ui.surfaces import TOKEN_LIFETIME
-from bot.ui.trouble import TROUBLE, described, persist
+from bot.ui.followups import Part, put
+from bot.ui.own import gist, gist_of
+from bot.ui.pressing import Press, collapse, locale_of, say, taken
+from bot.ui.replies import GRACE, LAST_WORD
+from bot.ui.trouble import TROUBLE, described, passing, persist, stumbles
 from bot.ui.wording import words
 
 log = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class CardReply:
         self._pump: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._filled = False
+        self._doubtful = False
         self._answering = False
 
     async def defer(self) -> None:
@@ -51,8 +56,7 @@ class CardReply:
         Raises:
             TROUBLE: too late, or the same press a second time.
         """
-        response = await self._interaction.response.defer(ephemeral=self._private, thinking=True)
-        self._message_id = None if response is None else response.message_id
+        self._message_id = (await defer(self._interaction, private=self._private)).message_id
 
     def loading(self) -> None:
         """The model is still being loaded."""
@@ -82,24 +86,35 @@ class CardReply:
         """
         await self._stop()
         first, self._filled = not self._filled, True
-        if self._expired():
+        if expired(self._interaction):
             return await self._speak(card, first)
-        if first:
-            edit = self._interaction.edit_original_response
-            return await persist(lambda: edit(view=card, attachments=card.files()), "showing a card")
-        return await self._interaction.followup.send(view=card, files=card.files(), ephemeral=self._private, wait=True)
+        message = await put(self._interaction, Part(view=card, files=card.files), private=self._private)
+        if first and self._doubtful:
+            self._interaction.client.app.tasks.spawn(self._repeat(message, card), f"the last word of {message.id}")
+        return message
+
+    async def _repeat(self, message: discord.Message, card: Card) -> None:
+        """Show the card again where a notice came after it that was given up."""
+        for delay in LAST_WORD:
+            await asyncio.sleep(delay)
+            try:
+                now = await self._interaction.followup.fetch_message(message.id)
+                if gist_of(now) != gist("", card):
+                    await persist(lambda: message.edit(view=card, attachments=card.files()), "the last word")
+            except TROUBLE as error:
+                log.info("a card was not looked after: %s", described(error))
 
     async def fail(self, error: Exception) -> None:
         """Say what went wrong, for the presser alone where that can be."""
         await self._stop()
         text = failure(error, self._locale)
         try:
-            if self._expired():
-                await self._interaction.user.send(text)
-            elif self._shown and not self._filled:  # a notice stands there, and a card cannot become plain text
-                await self._interaction.edit_original_response(view=Card(text), attachments=[])
+            if expired(self._interaction):
+                await self._interaction.user.send(text, nonce=secrets.randbits(64))
+            elif self._latest and not self._filled:  # a notice may stand there, and a card cannot become plain text
+                await put(self._interaction, Part(view=Card(text)), private=True)
             else:
-                await self._interaction.followup.send(text, ephemeral=True)
+                await say(self._interaction, text)
         except TROUBLE as error:
             log.info("a presser could not be told: %s", described(error))
 
@@ -111,7 +126,7 @@ class CardReply:
     async def _speak(self, card: Card, first: bool) -> discord.Message | None:
         """As the bot itself: where the notice stands, else below; by DM what is private, and where it may not speak."""
         if self._private:
-            return await self._interaction.user.send(view=card, files=card.files())
+            return await self._post(self._interaction.user, card)
         channel, partial = self._channel(), None
         if first and self._message_id is not None:
             partial = channel.get_partial_message(self._message_id)
@@ -119,16 +134,17 @@ class CardReply:
             if partial is not None:
                 with contextlib.suppress(discord.NotFound):  # somebody deleted it
                     return await persist(lambda: partial.edit(view=card, attachments=card.files()), "showing a card")
-            return await channel.send(view=card, files=card.files())
+            return await self._post(channel, card)
         except discord.Forbidden:
-            return await self._interaction.user.send(view=card, files=card.files())
+            return await self._post(self._interaction.user, card)
+
+    async def _post(self, there: discord.abc.Messageable, card: Card) -> discord.Message:
+        nonce = secrets.randbits(64)  # the same for each try: Discord posts it once
+        return await persist(lambda: there.send(view=card, files=card.files(), nonce=nonce), "showing a card")
 
     def _channel(self) -> discord.PartialMessageable:
         client, guild_id = self._interaction.client, self._interaction.guild_id
         return client.get_partial_messageable(self._interaction.channel_id or 0, guild_id=guild_id)
-
-    def _expired(self) -> bool:
-        return discord.utils.utcnow() - self._interaction.created_at > TOKEN_LIFETIME
 
     def _notice(self, text: str) -> None:
         self._latest = text
@@ -146,20 +162,28 @@ class CardReply:
 
     async def _write(self) -> None:
         text = self._latest
-        if text == self._shown or self._expired():
+        if text == self._shown or expired(self._interaction):
             return
-        try:
-            await self._interaction.edit_original_response(view=Card(text))
-            self._shown = text
-        except TROUBLE as error:  # the card comes in any case
-            log.info("a notice was not taken: %s", described(error))
+        with stumbles() as found:
+            try:
+                await self._interaction.edit_original_response(view=Card(text))
+                self._shown = text
+            except asyncio.CancelledError:
+                self._doubtful = True
+                raise
+            except TROUBLE as error:  # the card comes in any case
+                self._doubtful = self._doubtful or passing(error)
+                log.info("a notice was not taken: %s", described(error))
+            self._doubtful = self._doubtful or bool(found)
 
     async def _stop(self) -> None:
         if self._pump is None:
             return
         pump, self._pump = self._pump, None
-        async with self._writing:  # a request under way is let through: it might be carried out after the card
-            pump.cancel()
+        with contextlib.suppress(TimeoutError):  # a request under way is let through: it might be carried out after the card
+            async with asyncio.timeout(GRACE), self._writing:
+                pump.cancel()
+        pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import discord
 
@@ -31,6 +32,7 @@ from bot.storage.records import Run
 from bot.ui.controls import answer_view
 from bot.ui.failures import failure, unexpected
 from bot.ui.replies import AnswerWriter, Surface, footer
+from bot.ui.surfaces import MessageSurface
 from bot.ui.text import closed, escape, split
 from bot.ui.threads import Placement, open_thread, write_sureness, write_voice
 from bot.ui.trouble import TROUBLE, described, persist
@@ -101,6 +103,7 @@ class Conversation:
             await self._finish(writer, place.heading + failure(error, request.locale), None, place, request.locale)
         else:
             await self._show(answered, writer, place)
+        await writer.settle()
 
     async def _show(self, answered: Answered, writer: AnswerWriter, place: Place) -> None:
         run_id = answered.run.id
@@ -200,7 +203,7 @@ class Conversation:
     ) -> list[discord.Message]:
         """The final flush, tried again when Discord stumbles; when it may not be written here, the asker hears it by DM."""
         try:
-            return await persist(lambda: writer.finish(text, view=view), "writing an answer")
+            return await writer.deliver(text, view=view)
         except discord.Forbidden:
             missing = MissingPermissionsError(["send_messages"], Sentence("in that channel"))
             await whisper(place.asker, f"{told(missing, locale)}\n\n{text}")
@@ -224,9 +227,10 @@ def answer_text(answered: Answered) -> str:
 
 async def whisper(user: discord.User | discord.Member, text: str) -> None:
     """Tell somebody by DM what could not be said where they asked."""
+    there = MessageSurface(user, None)  # under a nonce: each part comes once
     try:
         for part in split(text):
-            await user.send(part)
+            await persist(partial(there.send, part), "a direct message")
     except TROUBLE as error:
         log.warning("an asker could not be reached by DM either: %s", described(error))
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import discord
 
+from bot.ui.acknowledging import DEAD
+
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
-
-DEAD = frozenset({50027, 10015})
-"""Discord's codes for: invalid webhook token, unknown webhook. An interaction's token ends after 15 minutes."""
 
 
 def is_dead(error: discord.HTTPException) -> bool:

@@ -9,16 +9,18 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import discord
 from discord import app_commands
 
 from bot.errors import NoInnerVoiceError
 from bot.services.limiter import Urgency, urgency
+from bot.ui.acknowledging import defer, defer_update
 from bot.ui.failures import failure
+from bot.ui.followups import Part, follow_up, put
 from bot.ui.late import is_dead, speak
-from bot.ui.trouble import TROUBLE, described
+from bot.ui.trouble import TROUBLE, described, persist
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot  # noqa: F401  named in `Press`
@@ -31,6 +33,7 @@ ANSWER_HELP = "Link of an answer of mine in this channel; the last one when empt
 everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 ARCHIVED = 50083
 """Discord's code for: this thread is archived."""
+BAD_REQUEST = 400
 _LINK = re.compile(r"(?:.*/)?(\d{15,20})/?")
 
 
@@ -107,15 +110,16 @@ async def collapse(interaction: Press) -> None:
 
 async def lead(interaction: Press, work: Work, *, private: bool) -> None:
     """Defer at once, then work in the background."""
-    if not await taken(interaction, lambda: interaction.response.defer(ephemeral=private, thinking=True), opens=not private):
+    if not await taken(interaction, lambda: defer(interaction, private=private), opens=not private):
         return
     interaction.client.app.tasks.spawn(_show(interaction, work, private), f"press {interaction.id}")
 
 
 async def turn(interaction: Press, work: Work) -> None:
     """The same in place: the message that was pressed, which only its presser sees, becomes what comes."""
-    if not await taken(interaction, interaction.response.defer):
+    if not await taken(interaction, lambda: defer_update(interaction)):
         return
+    interaction.extras["filled"] = True  # the response is the message that was pressed
     interaction.client.app.tasks.spawn(_replace(interaction, work), f"turn {interaction.id}")
 
 
@@ -143,13 +147,15 @@ async def _show(interaction: Press, work: Work, private: bool) -> None:
 
 
 async def _send(interaction: Press, card: Shown, *, private: bool) -> None:
-    await interaction.followup.send(view=card, files=card.files(), ephemeral=private)  # type: ignore[call-overload]
+    await put(interaction, Part(view=cast(discord.ui.LayoutView, card), files=card.files), private=private)
 
 
 async def _replace(interaction: Press, work: Work) -> None:
     async def attempt() -> None:
         (card,) = await _looked(interaction, work)
-        await interaction.edit_original_response(view=card, attachments=card.files())  # type: ignore[arg-type]
+        edit = interaction.edit_original_response
+        view = cast(discord.ui.LayoutView, card)
+        await persist(lambda: edit(view=view, attachments=card.files()), "turning a page")
 
     await _guarded(interaction, attempt)
 
@@ -164,16 +170,26 @@ async def _guarded(interaction: Press, attempt: Callable[[], Awaitable[None]], *
     try:
         await attempt()
     except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
-        await _say(interaction, failure(error, locale_of(interaction)), private=private)
+        await say(interaction, failure(error, locale_of(interaction)), private=private)
 
 
-async def _say(interaction: Press, text: str, *, private: bool) -> None:
+async def say(interaction: Press, text: str, *, private: bool = True) -> None:
+    """A sentence in place of what was asked for, for the presser alone where that can be; by DM when nothing else is left.
+
+    Args:
+        interaction: deferred.
+        text: to say.
+        private: whether what was asked for was to be seen by the presser alone.
+    """
     try:
         try:
-            await interaction.followup.send(text, ephemeral=True)
+            await put(interaction, Part(text), private=True)
         except discord.HTTPException as error:
-            if not is_dead(error):
+            if is_dead(error):
+                await speak(interaction, private=private, content=text)
+            elif error.status != BAD_REQUEST:
                 raise
-            await speak(interaction, private=private, content=text)
+            else:  # a card got there, though nobody confirmed it, and cannot become plain text
+                await follow_up(interaction, Part(text), private=True)
     except TROUBLE as error:
         log.info("a presser could not be told: %s", described(error))

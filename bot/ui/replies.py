@@ -11,8 +11,9 @@ from typing import Protocol
 import discord
 
 from bot.services.limiter import NoRoomError, Urgency, Wish, urgency
+from bot.ui.surfaces import same
 from bot.ui.text import CONTENT_LIMIT, clip, split
-from bot.ui.trouble import TROUBLE, described
+from bot.ui.trouble import TROUBLE, described, passing, persist, stumbles
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,12 @@ GRACE = 3.0
 """Seconds that the final flush gives to a streamed step under way; one that takes longer sleeps on a rate limit."""
 NOTICE_AFTER = 0.5
 """Seconds before a notice: whoever's turn comes sooner needs none, and a request is saved."""
+
+
+LOOKS = (0.5, 2.0, 4.0)
+"""Seconds of waiting before each look for an answer that no try could confirm."""
+LAST_WORD = (2.0, 4.0, 6.0, 8.0)
+"""Seconds of waiting before each look whether the final text still stands: a step was carried out 9 seconds late."""
 
 
 class Surface(Protocol):
@@ -30,6 +37,14 @@ class Surface(Protocol):
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message: ...
 
     async def delete(self, message: discord.Message) -> None: ...
+
+    async def read(self, message: discord.Message) -> discord.Message:
+        """The message as it stands in Discord."""
+        ...
+
+    async def find(self, content: str) -> discord.Message | None:
+        """What an unconfirmed `send` of this content left there, if it did; the next `send` is another part then."""
+        ...
 
 
 class AnswerWriter:
@@ -51,6 +66,9 @@ class AnswerWriter:
         self._pump: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self._wish: Wish | None = None
+        self._doubtful = False
+        """Whether a streamed step may still be carried out, since nobody knows what became of it."""
+        self._last_word: asyncio.Task[None] | None = None
 
     def notice(self, text: str) -> None:
         """Something to read soon while the answer is not there yet, such as a place in the queue."""
@@ -76,7 +94,31 @@ class AnswerWriter:
         for index in range(len(self._placed), len(parts)):
             put = self._surface.send if self._placed else self._put_first
             self._placed.append(await put(parts[index], view=view if index == len(parts) - 1 else None))
+        if self._doubtful and self._last_word is None:
+            watch = self._watch(self._placed[0], parts[0], view if len(parts) == 1 else None)
+            self._last_word = asyncio.create_task(watch, name="the last word")
         return list(self._placed)
+
+    async def deliver(self, text: str, *, view: discord.ui.View | None = None) -> list[discord.Message]:
+        """`finish`, tried again when Discord stumbles; what no try could confirm is looked for before it counts as not taken.
+
+        Raises:
+            TROUBLE: it was not taken, and it is not there.
+        """
+        while True:
+            try:
+                return await persist(lambda: self.finish(text, view=view), "writing an answer")
+            except TROUBLE as error:
+                if not passing(error) or not await self._found(text, view):
+                    raise
+
+    async def settle(self) -> None:
+        """Wait until no streamed step can come late any more; nothing to wait for when each was confirmed."""
+        if self._last_word is not None:
+            try:
+                await self._last_word
+            finally:
+                self._last_word.cancel()
 
     async def discard(self) -> None:
         """Take back what was written: the question is gone."""
@@ -92,6 +134,44 @@ class AnswerWriter:
             return await self._surface.edit(self._message, content, view=view)
         except discord.NotFound:
             return await self._surface.send(content, view=view)
+
+    async def _found(self, text: str, view: discord.ui.View | None) -> bool:
+        """Whether the part that was not confirmed stands there after all."""
+        parts = split(text)
+        content = parts[len(self._placed)]
+        known = None if self._placed else self._message
+        for delay in LOOKS:
+            await asyncio.sleep(delay)
+            try:
+                there = await self._surface.find(content) if known is None else await self._surface.read(known)
+                if there is None:
+                    continue
+                if not same(there.content, content):
+                    there = await self._surface.edit(there, content, view=view if len(parts) == 1 else None)
+            except TROUBLE as error:
+                log.info("looking for an answer: %s", described(error))
+            else:
+                self._placed.append(there)
+                return True
+        return False
+
+    async def _watch(self, message: discord.Message, content: str, view: discord.ui.View | None) -> None:
+        """Read the final text back for a while, and write it again where a streamed step came after it."""
+        for delay in LAST_WORD:
+            await asyncio.sleep(delay)
+            try:
+                if not await self._stands(message, content):
+                    await persist(lambda: self._surface.edit(message, content, view=view), "the last word")
+            except discord.NotFound:
+                return
+            except TROUBLE as error:
+                log.info("the last word was not taken: %s", described(error))
+
+    async def _stands(self, message: discord.Message, content: str) -> bool:
+        try:
+            return same((await self._surface.read(message)).content, content)
+        except discord.Forbidden:  # without the permission to read the history it is written unseen
+            return False
 
     def _start(self, delay: float) -> None:
         self._changed.set()
@@ -111,18 +191,24 @@ class AnswerWriter:
         content = self._latest
         if content == self._shown:
             return
-        try:
-            with urgency(Urgency.SIGN if self._message is None else Urgency.EDIT) as self._wish:
-                if self._message is None:
-                    self._message = await self._surface.send(content)
-                else:
-                    self._message = await self._surface.edit(self._message, content)
-            self._shown = content
-        except NoRoomError:
-            self._changed.set()  # the next step is newer
-        except TROUBLE as error:
-            # The final flush comes in any case; a missed step in between is no loss.
-            log.info("a streamed edit was not taken: %s", described(error))
+        with stumbles() as found:
+            try:
+                with urgency(Urgency.SIGN if self._message is None else Urgency.EDIT) as self._wish:
+                    if self._message is None:
+                        self._message = await self._surface.send(content)
+                    else:
+                        self._message = await self._surface.edit(self._message, content)
+                self._shown = content
+            except NoRoomError:
+                self._changed.set()  # the next step is newer
+            except asyncio.CancelledError:
+                self._doubtful = True
+                raise
+            except TROUBLE as error:
+                self._doubtful = self._doubtful or passing(error)
+                # The final flush comes in any case; a missed step in between is no loss.
+                log.info("a streamed edit was not taken: %s", described(error))
+            self._doubtful = self._doubtful or bool(found)
 
     async def _stop(self) -> None:
         if self._pump is None:

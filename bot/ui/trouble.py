@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import aiohttp
 import discord
@@ -22,6 +24,8 @@ TROUBLE = (discord.HTTPException, aiohttp.ClientError, ConnectionError, TimeoutE
 """Not our defects: they are a line in the log, never a traceback."""
 
 RETRY_DELAYS = (1.0, 3.0)
+
+_stumbles: ContextVar[list[str] | None] = ContextVar("stumbles", default=None)
 
 
 def described(error: BaseException) -> str:
@@ -51,3 +55,34 @@ async def persist(attempt: Callable[[], Awaitable[T]], what: str) -> T:
             log.info("%s: %s, trying again", what, described(error))
         await asyncio.sleep(delay)
     return await attempt()
+
+
+@contextmanager
+def stumbles() -> Iterator[list[str]]:
+    """What went wrong under way, also where discord.py tried again by itself and nothing was raised.
+
+    Each may still be carried out: a 502 says nothing about that.
+    """
+    found: list[str] = []
+    token = _stumbles.set(found)
+    try:
+        yield found
+    finally:
+        _stumbles.reset(token)
+
+
+def watch() -> aiohttp.TraceConfig:
+    """For discord.py's session: reports to `stumbles`."""
+    config = aiohttp.TraceConfig()
+
+    async def ended(_session: Any, _context: Any, reply: aiohttp.TraceRequestEndParams) -> None:
+        if (found := _stumbles.get()) is not None and reply.response.status >= 500:
+            found.append(f"HTTP {reply.response.status}")
+
+    async def failed(_session: Any, _context: Any, trouble: aiohttp.TraceRequestExceptionParams) -> None:
+        if (found := _stumbles.get()) is not None:
+            found.append(described(trouble.exception))
+
+    config.on_request_end.append(ended)
+    config.on_request_exception.append(failed)
+    return config

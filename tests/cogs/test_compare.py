@@ -175,7 +175,7 @@ async def test_after_the_tokens_life_the_bot_speaks_as_itself(
     world.detach()
     result = await compare(world)
     await world.until(lambda: world.engine.jobs)
-    monkeypatch.setattr("bot.ui.card_reply.TOKEN_LIFETIME", datetime.timedelta(seconds=-60))
+    monkeypatch.setattr("bot.ui.acknowledging.TOKEN_LIFETIME", datetime.timedelta(seconds=-60))
     if deleted:
         world.env.backend.delete_message(world.channel.id, result.response.message.id)
     before = len(world.env.http_requests)
@@ -196,6 +196,6 @@ async def test_what_one_person_alone_may_see_comes_by_dm_when_the_token_is_dead(
     world.detach()
     await world.alice.user.click(voice.message, label="Second thoughts")
     await world.until(lambda: len(world.engine.jobs) == 2)
-    monkeypatch.setattr("bot.ui.card_reply.TOKEN_LIFETIME", datetime.timedelta(seconds=-60))
+    monkeypatch.setattr("bot.ui.acknowledging.TOKEN_LIFETIME", datetime.timedelta(seconds=-60))
     gate.set()
     await world.until(lambda: "I was asked again" in texts(world.alice.user.dm_channel.history()[-1]))

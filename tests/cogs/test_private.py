@@ -14,7 +14,7 @@ from bot.client import create_bot
 from bot.storage.database import Database
 from bot.storage.records import NewRun
 from bot.storage.runs import RunStore
-from bot.ui import surfaces
+from bot.ui import acknowledging
 from models.fakes.engine import FakeEngine
 from tests.cogs.conftest import ANSWER, FOOT, World, buttons, config, control, populate, running, texts, thumbs, told
 from tests.cogs.test_openapi import check
@@ -102,7 +102,7 @@ async def test_a_road_from_a_private_answer_in_a_thread_is_not_shown_there(world
 async def test_past_the_tokens_life_it_goes_on_by_dm_and_never_in_the_channel(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(surfaces, "TOKEN_LIFETIME", datetime.timedelta(seconds=-1))
+    monkeypatch.setattr(acknowledging, "TOKEN_LIFETIME", datetime.timedelta(seconds=-1))
     await world.alice.slash(world.channel, "ask", question=FOOT, private=True)
     assert world.answers() == []
     assert len(whispers(world)) == 1

@@ -110,7 +110,7 @@ def _channel(rest: Rest) -> Iterator[Json]:
 
 def _about(rest: Rest, one: Asked) -> Iterator[Json]:
     """The bot's messages that reply to the question, answer its command, or name its key."""
-    original = rest._original.get(one.token or "")
+    original = rest.original.get(one.token or "")
     for message in _channel(rest):
         reference = str((message.get("message_reference") or {}).get("message_id"))
         named = any(text in message["content"] for text in (f"number {one.key}.", f"about {one.key}:", f"end of {one.key}."))

@@ -66,7 +66,7 @@ class Crowd:
 
     def verdict(self) -> Verdict:
         """What Discord took: a command whose acknowledgement never came is told by Discord itself, and was not taken."""
-        taken = [one for one in self.asked if one.token is None or one.token in self.server.rest._original]
+        taken = [one for one in self.asked if one.token is None or one.token in self.server.rest.original]
         return judged(self.server.rest, taken)
 
 

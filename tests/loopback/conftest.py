@@ -17,10 +17,18 @@ from bot.client import ForwardPassBot, create_bot
 from bot.config import Config
 from models.fakes.engine import FakeEngine
 from models.types import Engine
+from tests.loopback.ledger import Ledger
 from tests.loopback.server import TOKEN, Server, serving
 
+LEDGER = Ledger()
 FOOT = "How many eyes does my foot have?"
 ANSWER = "The answer is 2."
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What became of the injected faults, by kind."""
+    for line in LEDGER.table():
+        terminalreporter.write_line(line)
 
 
 def config(folder: Path, **sections: dict[str, Any]) -> Config:

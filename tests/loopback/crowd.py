@@ -75,10 +75,9 @@ class Crowd:
     async def slash(self, person: int, channel: int) -> Asker:
         interaction = payloads.slash("ask", person, question=QUESTION)
         interaction |= {"channel_id": str(channel), "channel": {**payloads.channel(), "id": str(channel)}}
-        self._server.rest.homes[interaction["token"]] = str(channel)
         asker = Asker(person, channel, len(self.askers), interaction["token"])
         self.askers.append(asker)
-        await self._server.gateway.dispatch("INTERACTION_CREATE", interaction)
+        await self._server.interact(interaction)
         return asker
 
     async def burst(self, kind: str) -> None:

@@ -44,7 +44,7 @@ async def test_a_vote_is_acknowledged_at_once_and_counted_when_the_lock_is_gone(
         (answer,) = server.rest.answers()
         async with write_lock(tmp_path / "runs.sqlite3"):
             began = time.monotonic()
-            await server.gateway.dispatch("INTERACTION_CREATE", press(answer, thumb(answer)))
+            await server.interact(press(answer, thumb(answer)))
             await server.until(lambda: server.rest.named("POST */callback"))
             (call,) = (call for call in server.rest.calls if call.line.endswith("/callback"))
             assert call.at - began < 1

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import time
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import discord
 import pytest
 
-from bot.ui.surfaces import NO_HISTORY, TOKEN_LIFETIME, InteractionSurface, MessageSurface
+from bot.ui.acknowledging import TOKEN_LIFETIME
+from bot.ui.own import OwnMessages
+from bot.ui.surfaces import NO_HISTORY, InteractionSurface, MessageSurface
 
 
 def refused(status: int, code: int) -> discord.HTTPException:
@@ -66,12 +69,15 @@ async def test_without_the_history_it_speaks_without_a_reply_and_other_refusals_
 
 
 def interaction(age: datetime.timedelta) -> Any:
-    found = Mock(spec=discord.Interaction, channel_id=7, guild_id=3, created_at=discord.utils.utcnow() - age)
+    """``created_at`` is by Discord's clock, an hour off."""
+    found = Mock(spec=discord.Interaction, id=1, channel_id=7, guild_id=3)
+    found.created_at = discord.utils.utcnow() - datetime.timedelta(hours=1)
+    found.extras = {"received": time.perf_counter() - age.total_seconds()}
     found.edit_original_response = AsyncMock(return_value=message("a"))
     found.followup = Mock(send=AsyncMock(return_value=message("b")))
     partial = Mock(edit=AsyncMock(), delete=AsyncMock())
     there = Mock(send=AsyncMock(return_value=message("c")), get_partial_message=Mock(return_value=partial))
-    found.client = Mock(get_partial_messageable=Mock(return_value=there))
+    found.client = Mock(get_partial_messageable=Mock(return_value=there), own=OwnMessages())
     return found
 
 
@@ -84,7 +90,7 @@ async def test_the_deferred_response_is_filled_then_follow_ups_that_know_their_s
     await surface.send("a")
     second = await surface.send("b")
     asked.edit_original_response.assert_awaited_once()
-    asked.followup.send.assert_awaited_once_with("b", wait=True)
+    asked.followup.send.assert_awaited_once_with(content="b", ephemeral=False, wait=True)
     assert second.guild is asked.guild
 
 
@@ -105,7 +111,7 @@ async def test_past_the_life_of_its_token_it_speaks_as_the_bot() -> None:
     await surface.send("a")
     await surface.edit(old, "b")
     await surface.delete(old)
-    there.send.assert_awaited_once_with("a")
+    assert there.send.await_args.args == ("a",)
     there.get_partial_message.return_value.edit.assert_awaited_once_with(content="b")
     there.get_partial_message.return_value.delete.assert_awaited_once_with()
     asked.edit_original_response.assert_not_awaited()

@@ -145,8 +145,8 @@ async def test_a_model_that_is_still_loading(tmp_path: Path) -> None:
 
 
 FAILURES = [
-    (ModelNotPulledError(Sentence("The default model ({name}) is not on this machine yet.", name="Smol")), "请运行一次"),
-    (DownloadError(Sentence("The default model could not be downloaded with pip.{so_far}", so_far="")), "下载下来"),
+    (ModelNotPulledError(Sentence("The default model ({name}) is not on this machine yet.", name="Smol")), "我的模型没能载入"),
+    (DownloadError(Sentence("The default model could not be downloaded with pip.{so_far}", so_far="")), "我的模型没能载入"),
     (ValueError("a defect"), "模型无法载入（错误 "),
 ]
 
@@ -161,7 +161,9 @@ async def test_a_model_that_could_not_be_loaded(tmp_path: Path, error: Exception
         world = populate(env, app, FakeEngine())
         await world.ask()
         assert [words in text for text in answers(world)] == [True]
-        assert words in read(await world.bob.slash(world.channel, "model info"))
+        told_bob = read(await world.bob.slash(world.channel, "model info"))
+        assert words in told_bob
+        assert "forwardpass" not in answers(world)[0] + told_bob  # what to run is for the host, in the log
 
 
 @chinese

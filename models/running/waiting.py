@@ -99,9 +99,9 @@ class Waiting:
         return everything
 
     def late(self, now: float) -> Work[Any] | None:
-        """What is late for longest; None when nothing is."""
+        """What is late for longest, inner voices that have not begun before all else; None when nothing is."""
         late = [work for work in self._heap if work.due <= now]
-        return min(late, key=lambda work: (work.due, work.rank)) if late else None
+        return min(late, key=lambda work: (not _begins_a_voice(work), work.due, work.rank)) if late else None
 
     def holds(self, now: float) -> bool:
         """Whether no new answer shall begin, as too many voices are late."""
@@ -114,3 +114,7 @@ class Waiting:
 
 
 _LOOKS = (Priority.LOOK, Priority.DUMP)
+
+
+def _begins_a_voice(work: Work[Any]) -> bool:
+    return isinstance(work, TraceWork) and work.priority is Priority.VOICE

@@ -14,7 +14,7 @@ from models.findings import Findings
 from models.running.scheduler import Scheduler
 from models.running.shares import Shares
 from models.running.waiting import FEW, MANY, TOGETHER, Dues, Waiting
-from models.running.work import Priority, Work
+from models.running.work import Priority, TraceWork, Work
 from models.types import BatchEngine, Job, Piecewise, Prober
 
 STEPS = 10
@@ -158,6 +158,15 @@ async def test_what_is_late_for_longest_goes_first():
     assert [waiting.late(now) for now in (0, 1, 9)] == [None, dump, dump]
     waiting.remove(dump)
     assert waiting.late(9) is look
+    answer = FakeEngine().answer(Job("x"))
+    second_pass, other = (
+        TraceWork((priority, next(ORDER)), FakeEngine(), answer, {}, due=8.0) for priority in (Priority.VOICE, Priority.LOOK)
+    )
+    waiting.add(other)
+    assert waiting.late(9) is look
+    waiting.add(second_pass)
+    assert waiting.late(7) is look
+    assert waiting.late(9) is second_pass
 
 
 def test_all_of_a_voice_is_due_when_its_second_pass_was():

@@ -161,8 +161,8 @@ def _starving(found: Starving) -> Table:
     table = _table("Who waits for whom: times of the same alone", "", "p50", "p95", "of how many")
     voices, long, looks = found.voices, found.long, found.looks
     told = f"{voices.told_during_load} of {voices.answered} told meanwhile, {voices.refused} refused"
-    table.add_row(f"{voices.askers} askers: second pass after the answer", _of(voices.read_p50), _of(voices.read_p95), told)
-    table.add_row("evidence and self-report, too", _of(voices.told_p50), _of(voices.told_p95), "")
+    table.add_row(f"{voices.askers} askers: its voice begins after", _of(voices.begun_p50), _of(voices.begun_p95), told)
+    table.add_row("and is there", _of(voices.told_p50), _of(voices.told_p95), "")
     table.add_row("its price: time of an answer, answers a second", _of(voices.latency_price), _of(voices.speed_price), "")
     table.add_row(
         f"a short question beside {long.long_tokens} tokens", _of(long.median), f"most {_of(long.most)}", str(long.asked)

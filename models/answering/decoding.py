@@ -41,8 +41,11 @@ _PIECE = 512
 tokens of the answers under way, and short ones go between its pieces."""
 
 _SMALL = 128
-"""Tokens of such a piece while answers are under way, which then have the device for as long as the piece took: a long prompt
-makes them half as quick, and what they wait at once stays at about an eighth of a second on a CPU."""
+"""Tokens of such a piece while answers are under way: what they wait at once stays at about an eighth of a second on a CPU."""
+
+_PACE = 2
+"""So many times as long as such a piece took do the answers under way then have the device: a long prompt makes them take half as
+long again."""
 
 
 log = logging.getLogger(__name__)
@@ -126,7 +129,7 @@ class Decoder:
         if self._cut:
             started = time.perf_counter()
             self._run(batch, [course.tokens[done : done + size]], draws=False)
-            self._owed = time.perf_counter() - started
+            self._owed = _PACE * (time.perf_counter() - started)
             return
         self._run(batch, [c.tokens[read:] for c, read in zip(batch.courses, batch.read, strict=True)])
         if batch not in self._waiting:  # it failed

@@ -219,11 +219,11 @@ class Voices:
     told_during_load: int
     told: int
     refused: int
-    read_p50: float | None
-    """From the answer until its second pass is there, over the time of the answer itself; likewise below."""
-    read_p95: float | None
+    begun_p50: float | None
+    """From the answer until its second pass begins, over the time of the answer itself; likewise below."""
+    begun_p95: float | None
     told_p50: float | None
-    """Until the evidence and the self-report are there, too."""
+    """Until the second pass, the evidence and the self-report are there."""
     told_p95: float | None
     latency_price: float
     """Median time of an answer over that without inner voices."""

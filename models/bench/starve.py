@@ -18,6 +18,7 @@ from models.errors import ForwardPassError, ModelError, QuestionTooLongError
 from models.findings import Findings, SelfReport
 from models.pieces import Pieces
 from models.running.scheduler import Scheduler
+from models.trace import Trace
 from models.types import Answer, Engine, Job, Sampling
 
 _DRAIN = 240.0
@@ -70,8 +71,8 @@ class _Kept:
     """What askers saw, in seconds."""
 
     answers: list[float] = field(default_factory=list)
-    read: list[tuple[float, float]] = field(default_factory=list)
-    """(its second pass after the answer, its answer)."""
+    begun: list[tuple[float, float]] = field(default_factory=list)
+    """(when its second pass began after the answer, its answer)."""
     told: list[tuple[float, float]] = field(default_factory=list)
     refused: int = 0
 
@@ -83,15 +84,15 @@ async def _voices(scheduler: Scheduler, subject: Subject, load: Load, say: Say) 
     plain, plain_seconds, _ = await _steady(scheduler, subject, load, seconds=load.seconds, voices=False)
     say(f"starve: {load.askers} askers, each answer with its inner voice")
     kept, seconds, in_time = await _steady(scheduler, subject, load, seconds=load.seconds, voices=True)
-    began, ended = ([late / own for late, own in pairs] for pairs in (kept.read, kept.told))
+    began, ended = ([late / own for late, own in pairs] for pairs in (kept.begun, kept.told))
     return Voices(
         askers=load.askers,
         answered=len(kept.answers),
         told_during_load=in_time,
         told=len(kept.told),
         refused=kept.refused,
-        read_p50=percentile(began, 50) if began else None,
-        read_p95=percentile(began, 95) if began else None,
+        begun_p50=percentile(began, 50) if began else None,
+        begun_p95=percentile(began, 95) if began else None,
         told_p50=percentile(ended, 50) if ended else None,
         told_p95=percentile(ended, 95) if ended else None,
         latency_price=statistics.median(kept.answers) / statistics.median(plain.answers),
@@ -126,8 +127,12 @@ async def _steady(
 async def _tell(scheduler: Scheduler, subject: Subject, job: Job, answer: Answer, kept: _Kept, own: float) -> None:
     """An inner voice as the bot makes it."""
     answered = time.perf_counter()
+
+    def read(trace: Trace) -> None:
+        kept.begun.append((time.perf_counter() - answered - trace.meta["second_pass_seconds"], own))
+
     try:
-        await _read_all(scheduler, subject, job, answer, lambda: kept.read.append((time.perf_counter() - answered, own)))
+        await _read_all(scheduler, subject, job, answer, read)
     except ForwardPassError:
         kept.refused += 1
     else:
@@ -135,11 +140,11 @@ async def _tell(scheduler: Scheduler, subject: Subject, job: Job, answer: Answer
 
 
 async def _read_all(
-    scheduler: Scheduler, subject: Subject, job: Job, answer: Answer, read: Callable[[], None], evidence: int | None = None
+    scheduler: Scheduler, subject: Subject, job: Job, answer: Answer, read: Callable[[Trace], None], evidence: int | None = None
 ) -> None:
     """The second pass, then its evidence unless prompt and answer have more tokens than ``evidence``."""
     trace = await scheduler.trace(answer)
-    read()
+    read(trace)
     if evidence is None or len(answer.prompt_ids) + len(answer.answer_ids) <= evidence:
 
         def look(_engine: Engine) -> Findings | Pieces[Findings]:
@@ -178,7 +183,7 @@ async def _beside_long(scheduler: Scheduler, subject: Subject, load: Load, say: 
     async def tell() -> None:
         answer = await answering
         answered.append(time.perf_counter() - started)
-        await _read_all(scheduler, subject, long, answer, lambda: None, load.evidence)
+        await _read_all(scheduler, subject, long, answer, lambda _trace: None, load.evidence)
 
     telling = asyncio.create_task(tell())
     beside: list[float] = []

@@ -21,16 +21,15 @@ from models.dump import Chosen, LayerDump, What
 from models.errors import AnswerCancelledError, ModelLoadingError, UnsupportedArchitectureError
 from models.pieces import Pieces
 from models.running.shares import Shares
-from models.running.waiting import TOGETHER, Waiting
+from models.running.waiting import Dues, Waiting
 from models.running.work import AnswerWork, LatestText, Priority, Stop, Sweep, Task, TraceWork, Work
 from models.trace import Trace
 from models.types import Answer, BatchEngine, Dumper, Engine, Job, LensName, Piecewise
 
 T = TypeVar("T")
 
-_LEAST_PATIENCE = 0.5
 _PATIENCE = {Priority.LOOK: 2.0, Priority.DUMP: 6.0}
-"""Seconds after which something is late; an inner voice is after as long as its answer took, at least `_LEAST_PATIENCE`."""
+"""Seconds after which a look is late; of an inner voice, see `models.running.waiting.Dues`."""
 
 
 class Scheduler:
@@ -48,6 +47,7 @@ class Scheduler:
         self._waiting = Waiting(limit)
         self._shares = Shares()
         self._order = itertools.count()
+        self._dues = Dues()
         self._wake = threading.Condition()
         self._running: list[Work[Any]] = []
         self._aside: Task[Any] | None = None
@@ -159,8 +159,8 @@ class Scheduler:
             priority: of an inner voice, or of a look that may wait behind those.
         """
         options = {"k": k} if lens is None else {"k": k, "lens": lens}
-        patience = max(_LEAST_PATIENCE, answer.seconds) if priority is Priority.VOICE else _PATIENCE[priority]
-        return await self._await(TraceWork(self._rank(priority), self.engine, answer, options, due=self._clock() + patience))
+        due = self._dues.of(answer, self._clock()) if priority is Priority.VOICE else self._clock() + _PATIENCE[priority]
+        return await self._await(TraceWork(self._rank(priority), self.engine, answer, options, due=due))
 
     async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump:
         """What `Dumper.dump` gives, after everything that somebody waits to read.
@@ -177,9 +177,8 @@ class Scheduler:
         return await self.call(work, priority=Priority.DUMP)
 
     async def voice(self, work: Callable[[Engine], T | Pieces[T]], answer: Answer) -> T:
-        """More of an inner voice whose second pass has been read: as `call`, and late already, so that it is told soon."""
-        due = self._clock() - max(_LEAST_PATIENCE, answer.seconds)
-        return await self._call(work, Priority.VOICE, due)
+        """More of an inner voice whose second pass has been read: as `call`, and late when that was."""
+        return await self._call(work, Priority.VOICE, self._dues.of(answer, self._clock()))
 
     async def call(self, work: Callable[[Engine], T | Pieces[T]], *, priority: Priority = Priority.LOOK) -> T:
         """Run ``work`` with the engine in the device thread, when its turn comes; answers go on between the pieces it gives."""
@@ -296,10 +295,7 @@ class Scheduler:
         """``work``, and the second passes that can run with it."""
         if not isinstance(self._engine, BatchEngine):
             return work
-        others = [other for other in sorted(self._waiting) if isinstance(other, TraceWork) and work.goes_with(other)]
-        for other in others[: TOGETHER - 1]:
-            self._waiting.remove(other)
-        works = [work, *others[: TOGETHER - 1]]
+        works = self._waiting.take_with(work)
         return Sweep(works, self._engine) if len(works) > 1 or isinstance(self._engine, Piecewise) else work
 
     def _go_aside(self, contested: bool) -> None:

@@ -11,13 +11,36 @@ from collections.abc import Iterator
 from typing import Any
 
 from models.errors import ModelError
-from models.running.work import Priority, Work
+from models.running.work import Priority, TraceWork, Work
+from models.types import Answer
 
 TOGETHER = 8
-"""Second passes read in one sweep at most: more wait longer for each other than they gain. As many late voices hold new answers
-back, until `FEW` are left: those under way are finished, and none is begun whose voice would be later still."""
+"""Second passes read in one sweep at most: more wait longer for each other than they gain."""
 
-FEW = 2
+MANY, FEW = 4, 1
+"""So many late voices hold new answers back, until so few are left: what is under way is finished, and nothing is begun whose
+voice would be later still."""
+
+
+LEAST_PATIENCE = 0.5
+"""Seconds; an inner voice is late after half of what its answer took, and no sooner than this."""
+
+_VOICES = 256
+"""Of so many inner voices it is known when they were due."""
+
+
+class Dues:
+    """When each inner voice is late, counted from when it was first asked for: all that belongs to it goes by that."""
+
+    def __init__(self) -> None:
+        self._dues: dict[int, float] = {}
+
+    def of(self, answer: Answer, now: float) -> float:
+        """The time for this answer's voice."""
+        due = self._dues.setdefault(hash(answer), now + max(LEAST_PATIENCE, answer.seconds / 2))
+        while len(self._dues) > _VOICES:
+            del self._dues[next(iter(self._dues))]
+        return due
 
 
 class Waiting:
@@ -63,20 +86,27 @@ class Waiting:
         self._heap.remove(work)
         heapq.heapify(self._heap)
 
+    def take_with(self, work: TraceWork) -> list[TraceWork]:
+        """``work``, and the second passes that can run with it, which are taken out."""
+        others = [other for other in sorted(self._heap) if isinstance(other, TraceWork) and work.goes_with(other)][: TOGETHER - 1]
+        for other in others:
+            self.remove(other)
+        return [work, *others]
+
     def clear(self) -> list[Work[Any]]:
         """Take everything out."""
         everything, self._heap = self._heap, []
         return everything
 
     def late(self, now: float) -> Work[Any] | None:
-        """What is late for longest; None when nothing is."""
+        """What is late for longest, inner voices that have not begun before all else; None when nothing is."""
         late = [work for work in self._heap if work.due <= now]
-        return min(late, key=lambda work: (work.due, work.rank)) if late else None
+        return min(late, key=lambda work: (not _begins_a_voice(work), work.due, work.rank)) if late else None
 
     def holds(self, now: float) -> bool:
         """Whether no new answer shall begin, as too many voices are late."""
         late = sum(work.due <= now for work in self._heap if work.priority is Priority.VOICE)
-        self._holding = late >= TOGETHER or (self._holding and late > FEW)
+        self._holding = late >= MANY or (self._holding and late > FEW)
         return self._holding
 
     def _count(self, *kinds: Priority) -> int:
@@ -84,3 +114,7 @@ class Waiting:
 
 
 _LOOKS = (Priority.LOOK, Priority.DUMP)
+
+
+def _begins_a_voice(work: Work[Any]) -> bool:
+    return isinstance(work, TraceWork) and work.priority is Priority.VOICE

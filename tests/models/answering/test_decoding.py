@@ -220,7 +220,7 @@ def test_the_longest_lose_their_states_when_all_hold_too_much(engine, monkeypatc
     assert all(trace.meta["argmax_agreement"] == 1.0 for trace in made)
 
 
-def test_a_long_prompt_leaves_the_answers_under_way_half_the_time_and_short_ones_pass_it(engine, monkeypatch):
+def test_a_long_prompt_leaves_the_answers_under_way_two_thirds_of_the_time_and_short_ones_pass_it(engine, monkeypatch):
     """On a clock that each pass moves by a second: pieces and tokens take turns, and a newcomer waits for one piece at most."""
     monkeypatch.setattr(decoding, "_PIECE", 120)
     monkeypatch.setattr(decoding, "_SMALL", 20)
@@ -247,7 +247,7 @@ def test_a_long_prompt_leaves_the_answers_under_way_half_the_time_and_short_ones
     while not long.ids:
         engine.step()
     assert order.count("piece") > 10
-    assert order.count("token") >= order.count("piece")
+    assert order.count("token") >= 2 * order.count("piece")
     assert not first.done
     while not first.done:
         engine.step()

@@ -282,7 +282,7 @@ async def test_second_passes_through_two_lenses_do_not_run_together():
 
 
 async def test_a_second_pass_that_waited_long_goes_between_two_tokens(batches, monkeypatch):
-    monkeypatch.setattr("models.running.scheduler._LEAST_PATIENCE", 0.0)
+    monkeypatch.setattr("models.running.waiting.LEAST_PATIENCE", 0.0)
     asking = asyncio.create_task(batches.answer(Job("a")))
     await until(lambda: batches._running)
     reading = asyncio.create_task(batches.trace(FakeEngine().answer(Job("x"))))

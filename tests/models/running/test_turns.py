@@ -13,8 +13,8 @@ from models.fakes.engine import FakeEngine
 from models.findings import Findings
 from models.running.scheduler import Scheduler
 from models.running.shares import Shares
-from models.running.waiting import FEW, TOGETHER, Waiting
-from models.running.work import Priority, Work
+from models.running.waiting import FEW, MANY, TOGETHER, Dues, Waiting
+from models.running.work import Priority, TraceWork, Work
 from models.types import BatchEngine, Job, Piecewise, Prober
 
 STEPS = 10
@@ -158,18 +158,37 @@ async def test_what_is_late_for_longest_goes_first():
     assert [waiting.late(now) for now in (0, 1, 9)] == [None, dump, dump]
     waiting.remove(dump)
     assert waiting.late(9) is look
+    answer = FakeEngine().answer(Job("x"))
+    second_pass, other = (
+        TraceWork((priority, next(ORDER)), FakeEngine(), answer, {}, due=8.0) for priority in (Priority.VOICE, Priority.LOOK)
+    )
+    waiting.add(other)
+    assert waiting.late(9) is look
+    waiting.add(second_pass)
+    assert waiting.late(7) is look
+    assert waiting.late(9) is second_pass
+
+
+def test_all_of_a_voice_is_due_when_its_second_pass_was():
+    answer, other = (replace(FakeEngine().answer(Job(text)), seconds=4.0) for text in ("x", "y z"))
+    dues = Dues()
+    assert (dues.of(answer, 10.0), dues.of(other, 11.0), dues.of(answer, 20.0)) == (12.0, 13.0, 12.0)
+    assert dues.of(replace(answer, seconds=0.1), 30.0) == 30.5
+    for n in range(1000):
+        dues.of(replace(answer, seed=n), 40.0)
+    assert len(dues._dues) <= 256
 
 
 async def test_many_late_voices_hold_new_answers_back_until_few_are_left():
     waiting = Waiting(64)
-    voices = [await work(Priority.VOICE, due=1) for _ in range(TOGETHER)]
+    voices = [await work(Priority.VOICE, due=1) for _ in range(MANY)]
     for voice in voices:
         waiting.add(voice)
     for _ in range(20):  # looks never do
         waiting.add(await work(Priority.LOOK, due=0))
     assert not waiting.holds(0)
     assert waiting.holds(1)
-    for voice in voices[: TOGETHER - FEW - 1]:
+    for voice in voices[: MANY - FEW - 1]:
         waiting.remove(voice)
         assert waiting.holds(1)
     waiting.remove(voices[-1])

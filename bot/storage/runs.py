@@ -39,8 +39,8 @@ class RunStore:
         self._now = now
         self.open_work = OpenWork(database, now)
 
-    async def create(self, new: NewRun) -> Run:
-        """Journal a question, as queued. A parent that is gone is left out."""
+    async def create(self, new: NewRun, *, owed: bool = True) -> Run:
+        """Journal a question, as queued. A parent that is gone is left out. Not ``owed``: no later start need show it."""
         now = self._now()
         async with self._database.write() as session:
             # None: no such parent. What goes on from a private run is private, too.
@@ -52,6 +52,7 @@ class RunStore:
                 "state": "queued",
                 "question": new.question,
                 "question_message_id": new.question_message_id,
+                "shown_at": None if owed else now,
                 "wants_voice": new.wants_voice,
                 "interaction_token": new.interaction_token,
                 "response_message_id": new.response_message_id,
@@ -91,7 +92,9 @@ class RunStore:
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that were queued or being answered, oldest first: after a start, those that the last stop cut off."""
-        wanted = RUN.where(self._alive(), RunRow.state.in_(UNFINISHED)).order_by(RunRow.created_at, RunRow.id)
+        wanted = RUN.where(self._alive(), RunRow.state.in_(UNFINISHED), RunRow.shown_at.is_(None)).order_by(
+            RunRow.created_at, RunRow.id
+        )
         async with self._database.read() as session:
             return tuple(run_of(row) for row in await session.execute(wanted))
 

@@ -12,6 +12,7 @@ from discord.ext import commands
 from bot.app import App
 from bot.errors import ForwardPassError
 from bot.services.once import Once
+from bot.ui.back import Back
 from bot.ui.controls import CONTROLS
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described
@@ -43,6 +44,7 @@ class ForwardPassBot(commands.AutoShardedBot):
         )
         self.app = app
         self.questions = Once()
+        self.back = Back()
         self._sync = sync
 
     async def setup_hook(self) -> None:

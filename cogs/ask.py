@@ -11,7 +11,9 @@ from discord.ext import commands
 
 from bot.errors import MissingPermissionsError
 from bot.services.ask import AskRequest
-from bot.ui.conversation import Conversation, Place, whisper
+from bot.ui.conversation import Conversation
+from bot.ui.delivery import whisper
+from bot.ui.places import Place
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
 from bot.ui.threads import Placement, permissions_in, placement, placement_for
@@ -32,7 +34,7 @@ class Ask(commands.Cog):
     def __init__(self, bot: ForwardPassBot) -> None:
         self._bot = bot
         self._app = bot.app
-        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
+        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices, bot.back)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -76,7 +78,7 @@ class Ask(commands.Cog):
         private: bool = False,
     ) -> None:
         """Defer at once, then answer in the background."""
-        await interaction.response.defer(thinking=True, ephemeral=private)
+        thinking = await interaction.response.defer(thinking=True, ephemeral=private)
         request = AskRequest(
             question=question,
             user_id=interaction.user.id,
@@ -87,10 +89,13 @@ class Ask(commands.Cog):
             style=style,
             sampling=self._sampling(temperature, seed),
             private=private,
+            wants_voice=inner_voice,
+            interaction_token=interaction.token,
+            response_message_id=None if thinking is None else thinking.message_id,
         )
         surface = PrivateSurface(interaction) if private else InteractionSurface(interaction)
         voice = self._voice(interaction, inner_voice=inner_voice, private=private)
-        place = Place(surface, voice, None, interaction.user, quoted(question))
+        place = Place(surface, voice, None, interaction.user, quoted(question), request.locale)
         self._app.tasks.spawn(self._conversation.lead(request, place), f"question {interaction.id}")
 
     def _sampling(self, temperature: float | None, seed: int | None) -> Sampling | None:
@@ -136,7 +141,7 @@ class Ask(commands.Cog):
         )
         surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
         voice = placement(self._app.config, message.channel, permissions)
-        await self._conversation.lead(request, Place(surface, voice, message.channel, message.author))
+        await self._conversation.lead(request, Place(surface, voice, message.channel, message.author, locale=request.locale))
 
     def _locale(self, message: discord.Message) -> str:
         """A message does not say its author's language, so it is its server's; in private messages the writing tells."""

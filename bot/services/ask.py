@@ -228,7 +228,7 @@ class AskService:
         """Close a run that cannot be answered any more."""
         await self._runs.mark(run.id, "failed", error=ShuttingDownError("A restart came before the answer."))
 
-    async def shown(self, run_id: str, message_ids: list[int], *, voice: VoiceState = "none") -> None:
+    async def shown(self, run_id: str, message_ids: list[int], voice: VoiceState = "none") -> None:
         """Remember the messages in which the answer stands, and where its inner voice is."""
         await self._runs.attach_messages(run_id, message_ids, voice=voice)
 

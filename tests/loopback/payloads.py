@@ -155,22 +155,39 @@ def thread(message_id: str, name: str) -> Json:
     }
 
 
-def slash(name: str, author: int, **options: str) -> Json:
-    """An INTERACTION_CREATE of a slash command with text options."""
+def slash(name: str, author: int, **options: Any) -> Json:
+    """An INTERACTION_CREATE of a slash command with options."""
+    given = [{"name": key, "type": _option_type(value), "value": value} for key, value in options.items()]
+    return _interaction(2, author, {"id": "400000000000000001", "name": name, "type": 1, "options": given})
+
+
+def menu(name: str, message: Json, author: int) -> Json:
+    """The same of an entry of a message's menu."""
+    resolved = {"messages": {message["id"]: message}}
+    data = {"id": "400000000000000002", "name": name, "type": 3, "target_id": message["id"], "resolved": resolved}
+    return _interaction(2, author, data, channel_id=message["channel_id"])
+
+
+def press(message: Json, custom_id: str, author: int, *values: str) -> Json:
+    """The same of a button, or of a select when there are values."""
+    data = {"custom_id": custom_id, "component_type": 3 if values else 2, "id": 1, **({"values": list(values)} if values else {})}
+    return {**_interaction(3, author, data, channel_id=message["channel_id"]), "message": message}
+
+
+def _option_type(value: Any) -> int:
+    return 5 if isinstance(value, bool) else 4 if isinstance(value, int) else 3
+
+
+def _interaction(kind: int, author: int, data: Json, *, channel_id: str = str(CHANNEL)) -> Json:
     return {
         "id": snowflake(),
         "application_id": str(BOT),
-        "type": 2,
+        "type": kind,
         "token": f"interaction-{next(_counter)}",
         "version": 1,
-        "data": {
-            "id": "400000000000000001",
-            "name": name,
-            "type": 1,
-            "options": [{"name": key, "type": 3, "value": value} for key, value in options.items()],
-        },
-        "channel_id": str(CHANNEL),
-        "channel": channel(),
+        "data": data,
+        "channel_id": channel_id,
+        "channel": channel() if channel_id == str(CHANNEL) else thread(channel_id, "💭"),
         "guild_id": str(GUILD),
         "guild": {"id": str(GUILD), "locale": "en-US", "features": []},
         "member": {**member(author), "permissions": str(PERMISSIONS.value)},

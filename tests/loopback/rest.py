@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.loopback import payloads
+from tests.loopback.interactions import EPHEMERAL, LOADING, Interactions, Issued, metadata
 from tests.loopback.payloads import Json
 
 Announce = Callable[[str, Json], Awaitable[None]]
@@ -31,6 +32,7 @@ class Call:
     at: float = field(default_factory=time.monotonic)
     status: int | None = None
     """None when the connection was cut."""
+    given_up: bool = False
 
     @property
     def line(self) -> str:
@@ -41,7 +43,13 @@ class Call:
 
 
 class Rest:
-    """The state behind the requests. Effects are announced on the gateway, as Discord does."""
+    """The state behind the requests. Effects are announced on the gateway, as Discord does.
+
+    Attributes:
+        tells_of_private: whether the gateway tells the bot of its own ephemeral messages, too. It does so, without a guild's id
+            (discord/discord-api-docs#4557), and nobody has promised it.
+        lists: whether the bot may read a channel's history.
+    """
 
     def __init__(self, token: str, announce: Announce) -> None:
         self._token = token
@@ -52,7 +60,9 @@ class Rest:
         self.threads: dict[str, Json] = {}
         self.unknown: list[str] = []
         self._by_nonce: dict[str, Json] = {}
-        self._original: dict[str, str] = {}
+        self.interactions = Interactions()
+        self.tells_of_private = True
+        self.lists = True
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Awaitable[Answer]]]] = [
             ("GET", re.compile(r"/users/@me"), self._me),
             ("GET", re.compile(r"/users/(\d+)"), self._user),
@@ -62,13 +72,17 @@ class Rest:
             ("GET", re.compile(r"/channels/(\d+)"), self._get_channel),
             ("PATCH", re.compile(r"/channels/(\d+)"), self._patch_channel),
             ("POST", re.compile(r"/channels/\d+/typing"), self._typing),
+            ("GET", re.compile(r"/channels/(\d+)/messages"), self._list_messages),
+            ("GET", re.compile(r"/channels/(\d+)/messages/(\d+)"), self._get_message),
             ("POST", re.compile(r"/channels/(\d+)/messages"), self._post_message),
             ("PATCH", re.compile(r"/channels/\d+/messages/(\d+)"), self._patch_message),
             ("DELETE", re.compile(r"/channels/\d+/messages/(\d+)"), self._delete_message),
             ("POST", re.compile(r"/channels/\d+/messages/(\d+)/threads"), self._post_thread),
-            ("POST", re.compile(r"/interactions/(\d+)/([\w-]+)/callback"), self._callback),
+            ("POST", re.compile(r"/interactions/\d+/([\w-]+)/callback"), self._callback),
             ("POST", re.compile(r"/webhooks/\d+/([\w-]+)"), self._follow_up),
+            ("GET", re.compile(r"/webhooks/\d+/([\w-]+)/messages/(@original|\d+)"), self._get_response),
             ("PATCH", re.compile(r"/webhooks/\d+/([\w-]+)/messages/(@original|\d+)"), self._patch_response),
+            ("DELETE", re.compile(r"/webhooks/\d+/([\w-]+)/messages/(@original|\d+)"), self._delete_response),
         ]
 
     def named(self, line: str) -> list[Call]:
@@ -122,6 +136,23 @@ class Rest:
     async def _typing(self, _call: Call) -> Answer:
         return 204, None
 
+    async def _list_messages(self, call: Call, channel_id: str) -> Answer:
+        """Newest first; what one person alone sees is in no list."""
+        if not self.lists:
+            return 403, {"message": "Missing Access", "code": 50001}
+        after, limit = int(call.query.get("after", 0)), int(call.query.get("limit", 50))
+        there = [m for m in self.messages.values() if m["channel_id"] == channel_id and int(m["id"]) > after]
+        shown = sorted((m for m in there if not m["flags"] & EPHEMERAL), key=lambda m: int(m["id"]))
+        return 200, [_unsaid(m) for m in (shown[:limit] if after else shown[::-1][:limit])]
+
+    async def _get_message(self, _call: Call, _channel_id: str, message_id: str) -> Answer:
+        if not self.lists:
+            return 403, {"message": "Missing Access", "code": 50001}
+        message = self.messages.get(message_id)
+        if message is None or message["flags"] & EPHEMERAL:
+            return 404, {"message": "Unknown Message", "code": 10008}
+        return 200, _unsaid(message)
+
     async def _post_message(self, call: Call, channel_id: str) -> Answer:
         nonce = call.body.get("nonce")
         if nonce in self._by_nonce and call.body.get("enforce_nonce"):
@@ -147,32 +178,82 @@ class Rest:
         await self._announce("THREAD_CREATE", thread)
         return 201, thread
 
-    async def _callback(self, call: Call, interaction_id: str, token: str) -> Answer:
-        message = self._written(Call(call.method, call.path, call.body.get("data") or {}), str(payloads.CHANNEL))
-        self._original[token] = message["id"]
-        loading = call.body["type"] == 5
-        interaction = {"id": interaction_id, "type": 2, "response_message_id": message["id"], "response_message_loading": loading}
-        return 200, {"interaction": interaction, "resource": {"type": call.body["type"], "message": message}}
+    async def _callback(self, call: Call, token: str) -> Answer:
+        issued = self.interactions.to_acknowledge(token)
+        if isinstance(issued, tuple):
+            return issued
+        kind, data = call.body["type"], Call(call.method, call.path, call.body.get("data") or {}, call.files)
+        issued.kind = kind
+        if kind in (6, 7):
+            issued.original = issued.payload["message"]["id"]
+            message = await self._change(data, issued.original) if kind == 7 else None
+        elif kind in (4, 5):
+            flags = data.body.get("flags", 0) | (LOADING if kind == 5 else 0)
+            data.body = {**data.body, "flags": flags}
+            message = await self._respond(data, issued, follow_up=False)
+            issued.original = message["id"]
+        else:
+            return 200, {"interaction": {"id": issued.id, "type": issued.payload["type"]}}
+        interaction = {"id": issued.id, "type": issued.payload["type"], "response_message_id": issued.original}
+        interaction["response_message_loading"] = kind == 5
+        return 200, {"interaction": interaction, "resource": {"type": kind, **({"message": message} if message else {})}}
 
-    async def _follow_up(self, call: Call, _token: str) -> Answer:
-        return 200, self._written(call, str(payloads.CHANNEL))
+    async def _follow_up(self, call: Call, token: str) -> Answer:
+        issued = self.interactions.to_answer(token)
+        if isinstance(issued, tuple):
+            return issued
+        original = self.messages.get(issued.original or "")
+        if original is not None and original["flags"] & LOADING:  # the first one takes the place of "thinking"
+            return 200, await self._change(call, original["id"])
+        return 200, await self._respond(call, issued, follow_up=True)
+
+    async def _respond(self, call: Call, issued: Issued, *, follow_up: bool) -> Json:
+        message = self._written(call, issued.payload["channel_id"], **metadata(issued, follow_up=follow_up))
+        private = bool(message["flags"] & EPHEMERAL)
+        if not private or self.tells_of_private:
+            told = {key: value for key, value in message.items() if not (private and key in ("guild_id", "member"))}
+            await self._announce("MESSAGE_CREATE", told)
+        return message
+
+    async def _get_response(self, _call: Call, token: str, which: str) -> Answer:
+        return self._response(token, which)
 
     async def _patch_response(self, call: Call, token: str, which: str) -> Answer:
-        message_id = self._original.get(token, "") if which == "@original" else which
-        if message_id not in self.messages:
-            return 404, {"message": "Unknown Webhook", "code": 10015}
-        return 200, await self._change(call, message_id)
+        status, body = self._response(token, which)
+        return (status, body) if status != 200 else (200, await self._change(call, body["id"]))
 
-    def _written(self, call: Call, channel_id: str) -> Json:
-        message = payloads.message(payloads.BOT, call.body.get("content") or "", channel_id, **_body_of(call))
+    async def _delete_response(self, _call: Call, token: str, which: str) -> Answer:
+        status, body = self._response(token, which)
+        if status == 200:
+            del self.messages[body["id"]]
+        return (204, None) if status == 200 else (status, body)
+
+    def _response(self, token: str, which: str) -> Answer:
+        issued = self.interactions.to_answer(token)
+        if isinstance(issued, tuple):
+            return issued
+        message = self.messages.get((issued.original or "") if which == "@original" else which)
+        return (200, message) if message else (404, {"message": "Unknown Message", "code": 10008})
+
+    def _written(self, call: Call, channel_id: str, **more: Any) -> Json:
+        message = payloads.message(payloads.BOT, call.body.get("content") or "", channel_id, **_body_of(call), **more)
         self.messages[message["id"]] = message
         return message
 
     async def _change(self, call: Call, message_id: str) -> Json:
+        old, body = self.messages[message_id], _body_of(call)
         new = {key: call.body[key] for key in ("content", "components") if key in call.body}
-        self.messages[message_id] = message = {**self.messages[message_id], **new, "edited_timestamp": payloads.now()}
+        files = {"attachments": body["attachments"]} if call.files or "attachments" in call.body else {}
+        flags = (old["flags"] | call.body.get("flags", 0)) & ~LOADING
+        message = {**old, **new, **files, "flags": flags, "edited_timestamp": payloads.now()}
+        self.messages[message_id] = message
         await self._announce("MESSAGE_UPDATE", message)
         return message
+
+
+def _unsaid(message: Json) -> Json:
+    """A message of the history says no nonce."""
+    return {key: value for key, value in message.items() if key != "nonce"}
 
 
 def _body_of(call: Call) -> Json:

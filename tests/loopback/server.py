@@ -32,6 +32,7 @@ class Server:
         self.rest = Rest(TOKEN, self.gateway.dispatch)
         self.faults = Faults()
         self.origin = ""
+        self._deeds: set[asyncio.Task[Any]] = set()
 
     async def mention(self, text: str, author: int = payloads.ALICE) -> Json:
         """Somebody asks the bot in the channel."""
@@ -39,8 +40,20 @@ class Server:
         await self.gateway.dispatch("MESSAGE_CREATE", message)
         return message
 
-    async def slash(self, name: str, author: int = payloads.ALICE, **options: str) -> Json:
-        interaction = payloads.slash(name, author, **options)
+    async def slash(self, name: str, author: int = payloads.ALICE, **options: Any) -> Json:
+        """A slash command."""
+        return await self.interact(payloads.slash(name, author, **options))
+
+    async def press(self, message: Json, custom_id: str, *values: str, author: int = payloads.ALICE) -> Json:
+        """A button under a message, or a choice from its select."""
+        return await self.interact(payloads.press(message, custom_id, author, *values))
+
+    async def menu(self, name: str, message: Json, author: int = payloads.ALICE) -> Json:
+        """An entry of a message's own menu."""
+        return await self.interact(payloads.menu(name, message, author))
+
+    async def interact(self, interaction: Json) -> Json:
+        self.rest.interactions.issue(interaction)
         await self.gateway.dispatch("INTERACTION_CREATE", interaction)
         return interaction
 
@@ -55,10 +68,14 @@ class Server:
         self.rest.calls.append(call)
         fault = self.faults.next(call.method, call.path)
         await asyncio.sleep(fault.delay)
-        if fault.drop == "before":
+        if fault.drop == "before" and fault.late is None:
             return _cut(request)
-        status, body = await self._answer(call, fault)
-        if fault.drop == "after":
+        try:
+            status, body = await self._answer(call, fault)
+        except asyncio.CancelledError:  # the client gave up
+            call.given_up = True
+            raise
+        if fault.drop is not None:
             return _cut(request)
         call.status = status
         if body is None:
@@ -69,12 +86,37 @@ class Server:
         return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json", headers=fault.headers)
 
     async def _answer(self, call: Call, fault: Fault) -> tuple[int, Any]:
+        said = (fault.status or 0, fault.body)
+        if fault.late is not None:
+            deed = asyncio.create_task(self._later(call, fault.late), name=f"late {call.line}")
+            self._deeds.add(deed)
+            deed.add_done_callback(self._deeds.discard)
+            return said if fault.status or fault.drop else await asyncio.shield(deed)
         if fault.status is not None:
-            return fault.status, fault.body
+            if fault.done:
+                await self._serve(call)
+            return said
+        return await self._serve(call)
+
+    async def _later(self, call: Call, seconds: float) -> tuple[int, Any]:
+        await asyncio.sleep(seconds)
+        return await self._serve(call)
+
+    async def _serve(self, call: Call) -> tuple[int, Any]:
         if call.path == "/gateway/bot":
             limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
             return 200, {"url": self.gateway.url, "shards": 1, "session_start_limit": limit}
         return await self.rest.serve(call)
+
+    async def settled(self) -> None:
+        """All late deeds are done."""
+        while self._deeds:
+            await asyncio.gather(*self._deeds)
+
+    def abandon(self) -> None:
+        """Late deeds that nobody waits for."""
+        for deed in self._deeds:
+            deed.cancel()
 
 
 @asynccontextmanager
@@ -94,6 +136,7 @@ async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     try:
         yield server
     finally:
+        server.abandon()
         await server.gateway.close()
         await runner.cleanup()
 

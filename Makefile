@@ -4,19 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-slow test-fast lint format check model setup setup-dev clean
+.PHONY: demo test test-slow test-faults test-fast lint format check model setup setup-dev clean
 
 demo: setup model ## the bot in a local Discord in your browser
 	$(BIN)/forwardpass demo $(DEMO_FLAGS)
 
 test: setup-dev model ## everything but what takes minutes by itself
-	$(BIN)/pytest -m "not slow" $(PYTEST_FLAGS)
+	$(BIN)/pytest -m "not slow and not faults" $(PYTEST_FLAGS)
 
 test-slow: setup-dev model ## fifty answers against an untouched model
 	$(BIN)/pytest -m slow $(PYTEST_FLAGS)
 
+test-faults: setup-dev ## killed, stopped and cut off at every step
+	$(BIN)/pytest -m faults $(PYTEST_FLAGS)
+
 test-fast: setup-dev ## without the real model and the browser
-	$(BIN)/pytest -m "not real_model and not browser and not slow" $(PYTEST_FLAGS)
+	$(BIN)/pytest -m "not real_model and not browser and not slow and not faults" $(PYTEST_FLAGS)
 
 lint: setup-dev ## style, types, import contracts
 	$(BIN)/ruff check .

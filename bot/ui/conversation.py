@@ -93,6 +93,9 @@ class Conversation:
             async with _typing(place.typing_in):
                 listener = _Listener(writer, place.heading, request.locale)
                 answered = await self._asks.ask(request, listener, resume=resume, journaled=ledger.opened)
+        except asyncio.CancelledError:
+            writer.close()
+            raise
         except AnswerCancelledError:
             if await writer.discard():
                 await ledger.settle()

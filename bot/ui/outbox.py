@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ import discord
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.services.ask import AskRequest, AskService
-from bot.storage.records import ANSWERED, UNFINISHED, Run, utc_now
+from bot.storage.records import ANSWERED, UNFINISHED, Placed, Run, utc_now
 from bot.ui.back import Back
 from bot.ui.conversation import Conversation
 from bot.ui.delivery import Ledger, waits
@@ -82,8 +82,7 @@ class Outbox:
         run = spot.run
         forgotten = run.state == "cancelled" or run.expires_at <= utc_now()
         stored = await self._owed.stored(run) if run.state in ANSWERED and not forgotten else None
-        known = Known(await self._owed.places(run.id))
-        await self._patiently(lambda: known.look(spot.channel, spot.hook))
+        known = await self._known(spot, await self._owed.places(run.id))
         if known.token_is_dead:
             spot = replace(spot, hook=None)
         heading = self._heading(spot, known)
@@ -98,6 +97,13 @@ class Outbox:
             await self._ask(run, stands, place)
         else:
             await self._apologise(run, stands, place)
+
+    async def _known(self, spot: _Spot, places: Sequence[Placed]) -> Known:
+        known = Known(places)
+        await self._patiently(lambda: known.look(spot.channel, spot.hook))
+        for message in known.messages.values():
+            message.guild = message.guild or spot.guild  # what comes by a token says nothing of it, and a thread needs it
+        return known
 
     async def _stands(self, spot: _Spot, known: Known, parts: list[str]) -> Standing:
         me = self._client.user.id if self._client.user else 0
@@ -138,12 +144,10 @@ class Outbox:
     async def _tell(self, spot: _Spot) -> None:
         """The inner voice of a shown answer."""
         run, telling = spot.run, self._conversation.telling
-        known = Known((await self._owed.places(run.id))[-1:])
-        await self._patiently(lambda: known.look(spot.channel, spot.hook))
+        known = await self._known(spot, (await self._owed.places(run.id))[-1:])
         message = next(iter(known.messages.values()), None)
         if message is None or spot.voice.mode == "off":
             return await self._owed.settle(run.id)
-        message.guild = message.guild or spot.guild
         place = self._place(spot, Standing((message,)), "")
         if spot.voice.mode == "thread" and utc_now() - run.created_at < STILL_WANTED:
             await telling.in_thread(run, message, place, begun=True)

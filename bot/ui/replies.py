@@ -90,6 +90,11 @@ class AnswerWriter:
                 await self._tell(index, self._placed[-1], whole=True)
         return list(self._placed)
 
+    def close(self) -> None:
+        """Write no more, whatever comes: the bot is going offline."""
+        if self._pump is not None:
+            self._pump.cancel()
+
     async def discard(self) -> bool:
         """Take back what was written: the question is gone. Whether nothing is left standing."""
         await self._stop()

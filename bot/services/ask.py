@@ -82,6 +82,26 @@ class Answered:
     info: ModelInfo
 
 
+class _AfterJournal:
+    """Keeps the place in the line to itself until the question is journaled: else a stop would leave a notice that nobody knows."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._journaled = False
+        self._position: int | None = None
+
+    def queued(self, position: int) -> None:
+        self._position = position
+        if self._journaled:
+            self._listener.queued(position)
+
+    def begin(self) -> None:
+        """The question is safe."""
+        self._journaled = True
+        if self._position is not None:
+            self._listener.queued(self._position)
+
+
 class AskService:
     """Takes questions, keeps them in line, has them answered and stores what came."""
 
@@ -117,9 +137,11 @@ class AskService:
         """
         if not request.question.strip():
             raise EmptyQuestionError("You did not ask anything.")
-        place = await self._join(request, listener, resume)
+        positions = _AfterJournal(listener)
+        place = await self._join(request, positions, resume)
         try:
             run = resume or await self._journal(request)
+            positions.begin()
             self._watch(run, request)
             try:
                 if journaled is not None:
@@ -240,9 +262,9 @@ class AskService:
         """Take no more questions."""
         self._line.close()
 
-    async def _join(self, request: AskRequest, listener: Listener, resume: Run | None) -> Place:
+    async def _join(self, request: AskRequest, positions: _AfterJournal, resume: Run | None) -> Place:
         try:
-            return self._line.join(request.user_id, listener.queued, owed=resume is not None)
+            return self._line.join(request.user_id, positions.queued, owed=resume is not None)
         except (AlreadyAskingError, QueueFullError) as error:
             if resume is not None:  # refused, and told so: the next restart shall not ask again
                 await self._close(resume, error)

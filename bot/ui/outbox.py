@@ -10,7 +10,7 @@ import datetime
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import discord
 
@@ -23,7 +23,7 @@ from bot.ui.conversation import Conversation
 from bot.ui.delivery import Ledger, waits
 from bot.ui.places import Place
 from bot.ui.resumed import ResumedSurface
-from bot.ui.standing import Known, Standing, content_of, found, is_loading
+from bot.ui.standing import Known, Standing, content_of, found, heading_of, is_loading
 from bot.ui.surfaces import MessageSurface
 from bot.ui.text import quoted, split
 from bot.ui.threads import Placement, permissions_in, placement
@@ -178,9 +178,9 @@ class Outbox:
         run = spot.run
         if run.question_message_id is not None:
             return ""
-        named = f"{quoted(run.question)}<@{run.user_id}> "
+        named = heading_of(run)
         stands = [content_of(message) for message in known.messages.values() if not is_loading(message)]
-        if spot.hook is not None or run.private or (stands and not stands[0].startswith(named)):
+        if spot.hook is not None or (stands and not stands[0].startswith(named)):
             return quoted(run.question)
         return named
 
@@ -230,7 +230,9 @@ class Outbox:
         application = self._client.application_id
         if not run.interaction_token or application is None or utc_now() - run.created_at > TOKEN_LIFETIME:
             return None
-        return discord.Webhook.partial(application, run.interaction_token, client=self._client)
+        # As discord.py makes it for an interaction: an application's own (3), which alone may post what one person sees.
+        address: Any = {"id": application, "type": 3, "token": run.interaction_token}
+        return discord.Webhook.from_state(address, self._client._connection)
 
     async def _reached(self, attempt: Callable[[], Awaitable[T]]) -> T | None:
         """What Discord gives; None when it refuses for good."""

@@ -70,6 +70,8 @@ class ResumedSurface:
     async def _by_token(self, hook: discord.Webhook, content: str, view: discord.ui.View | None) -> discord.Message:
         if self._filled:
             sent = await hook.send(content, wait=True, ephemeral=self._private, **_view(view))
+            if view is not None:
+                view.stop()  # discord.py would time a private one for 15 minutes; its controls are found by their ids
         else:
             # discord.py knows the word for a response only within its interaction; the address is the same.
             response: Any = self._response or "@original"

@@ -127,8 +127,15 @@ def _is_of(message: discord.Message, run: Run, parts: Sequence[str]) -> bool:
         return run.id in controls
     if message.reference is not None and run.question_message_id is not None:
         return message.reference.message_id == run.question_message_id
-    begins = run.question_message_id is None and message.content.startswith(quoted(run.question))
+    if message.interaction_metadata is not None and message.interaction_metadata.user.id != run.user_id:
+        return False
+    begins = run.question_message_id is None and message.content.startswith(heading_of(run))
     return begins or _said(run, message.content) in {_said(run, part) for part in parts}
+
+
+def heading_of(run: Run) -> str:
+    """Above what the bot says of a slash command as itself: the question, and in a channel whose it was."""
+    return quoted(run.question) if run.private else f"{quoted(run.question)}<@{run.user_id}> "
 
 
 def _custom_ids(message: discord.Message) -> set[str]:

@@ -136,12 +136,20 @@ class Ask(commands.Cog):
             guild_id=message.guild.id if message.guild else None,
             question_message_id=message.id,
             reply_to_message_id=message.reference.message_id if message.reference else None,
+            replied_to_answers=self._answers(message),
             source=source,
             locale=self._locale(message),
         )
         surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False))
         voice = placement(self._app.config, message.channel, permissions)
         await self._conversation.lead(request, Place(surface, voice, message.channel, message.author, locale=request.locale))
+
+    def _answers(self, message: discord.Message) -> int | None:
+        """The question that the message of ours that is replied to answers."""
+        resolved = message.reference.resolved if message.reference else None
+        if not isinstance(resolved, discord.Message) or self._bot.user is None or resolved.author.id != self._bot.user.id:
+            return None
+        return resolved.reference.message_id if resolved.reference else None
 
     def _locale(self, message: discord.Message) -> str:
         """A message does not say its author's language, so it is its server's; in private messages the writing tells."""

@@ -49,6 +49,8 @@ class AskRequest:
     question_message_id: int | None = None
     reply_to_message_id: int | None = None
     """The message that the question replies to; when the bot wrote it, the question continues that run's conversation."""
+    replied_to_answers: int | None = None
+    """The question that that message answers, as it may not be journaled yet."""
     locale: str = "en-US"
     style: Style | None = None
     sampling: Sampling | None = None
@@ -56,8 +58,8 @@ class AskRequest:
     """Nobody but the asker shall see the answer, or find it later."""
     wants_voice: bool = True
     interaction_token: str | None = field(default=None, repr=False)
-    """Of a slash command, and the message that is its response: a restart goes on there."""
     response_message_id: int | None = None
+    """Of a slash command: a restart goes on there."""
 
 
 class Listener(Protocol):
@@ -83,7 +85,7 @@ class Answered:
 
 
 class _AfterJournal:
-    """Keeps the place in the line to itself until the question is journaled: else a stop would leave a notice that nobody knows."""
+    """Keeps the place in the line to itself until the question is journaled: else a stop could leave a notice of no run."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -273,6 +275,8 @@ class AskService:
     async def _journal(self, request: AskRequest) -> Run:
         replied_to = request.reply_to_message_id
         parent = await self._runs.by_message(replied_to) if replied_to is not None else None
+        if parent is None and request.replied_to_answers is not None:
+            parent = await self._runs.by_question(request.replied_to_answers)
         return await self._runs.create(
             NewRun(
                 source=request.source,
@@ -339,8 +343,7 @@ class AskService:
     def _unwatch(self, run: Run, request: AskRequest) -> None:
         self._stopped.pop(run.id, None)
         self._parents.ended(run.id)
-        if request.question_message_id is not None:
-            self._by_question.pop(request.question_message_id, None)
+        self._by_question.pop(request.question_message_id or 0, None)
 
     def _raise_if_stopped(self, run: Run) -> None:
         if self._stopped.get(run.id):

@@ -23,15 +23,20 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.ui.delivery.WAITS", (0.2, 0.4, 0.8))
     monkeypatch.setattr("bot.ui.back.SPREAD", 0.1)
     monkeypatch.setattr("bot.ui.trouble.RETRY_DELAYS", (0.05, 0.1))
+    monkeypatch.setattr("discord.client.Client.before_identify_hook", at_once)  # else five seconds
+
+
+async def at_once(*_: object, **__: object) -> None:
+    """No pause before an IDENTIFY."""
 
 
 async def away(server: Server, seconds: float = AWAY) -> None:
     """Every connection is cut, and none comes through."""
-    sessions = server.gateway.resumed
+    before = len(server.gateway.connections)
     server.leave()
     await asyncio.sleep(seconds)
     server.away = False
-    await server.until(lambda: server.gateway.resumed > sessions, 20.0)
+    await server.until(lambda: any(connection.session for connection in server.gateway.connections[before:]), 20.0)
 
 
 @pytest.mark.parametrize("way", ["mention", "dm", "slash", "private"])

@@ -15,6 +15,7 @@ from bot.discord_http import LimitedHTTP
 from bot.errors import ForwardPassError
 from bot.services.limiter import Limiter
 from bot.services.once import Once
+from bot.ui.back import Back
 from bot.ui.controls import CONTROLS
 from bot.ui.own import OwnMessages
 from bot.ui.translator import CommandTranslator
@@ -50,6 +51,7 @@ class ForwardPassBot(commands.AutoShardedBot):
         self.app = app
         self.questions = Once()
         self.own = OwnMessages()
+        self.back = Back()
         self._sync = sync
 
     def _get_state(self, **options: Any) -> Any:

@@ -13,7 +13,8 @@ ForwardPassError
 ├── RunError
 │   ├── RunExpiredError        the run is gone, or past its time to live
 │   ├── RunOfAnotherModelError stored by another model or revision, and its trace was not kept
-│   └── NoInnerVoiceError      this run has no second pass, and why
+│   ├── NoInnerVoiceError      this run has no second pass, and why
+│   └── TwiceFatalError        the process ended each time while it was answered
 ├── DumpError
 │   ├── DumpChoiceError        this format cannot hold what was chosen
 │   ├── DumpTooLargeError      larger than what may be sent: by how much, and what to choose instead
@@ -96,6 +97,7 @@ __all__ = [
     "StorageError",
     "TooManyLooksError",
     "TraceMismatchError",
+    "TwiceFatalError",
     "UnsupportedArchitectureError",
     "permission_names",
 ]
@@ -185,6 +187,12 @@ class RunOfAnotherModelError(RunError):
 
 class NoInnerVoiceError(RunError):
     """There is no second pass for this run."""
+
+
+class TwiceFatalError(RunError):
+    """The process ended each time while this question was answered."""
+
+    hint = "Ask it in another way, and tell my host."
 
 
 class DumpError(ForwardPassError):

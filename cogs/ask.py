@@ -11,10 +11,12 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.errors import ForwardPassError, MissingPermissionsError, QueueError
-from bot.services.ask import AskRequest
+from bot.services.asked import AskRequest
 from bot.ui.acknowledging import defer, tell
-from bot.ui.conversation import Conversation, Place, whisper
+from bot.ui.conversation import Conversation
+from bot.ui.delivery import whisper
 from bot.ui.failures import failure
+from bot.ui.places import Place
 from bot.ui.refusals import Refusals
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
@@ -36,7 +38,7 @@ class Ask(commands.Cog):
     def __init__(self, bot: ForwardPassBot) -> None:
         self._bot = bot
         self._app = bot.app
-        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
+        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices, bot.back)
         self._refusals = Refusals(bot.app.tasks.spawn)
 
     @commands.Cog.listener()
@@ -88,7 +90,7 @@ class Ask(commands.Cog):
             await tell(interaction, failure(error, locale))
             return
         try:
-            await defer(interaction, private=private)
+            thinking = await defer(interaction, private=private)
         except BaseException:
             self._app.asks.give_back(seat)
             raise
@@ -102,10 +104,13 @@ class Ask(commands.Cog):
             style=style,
             sampling=self._sampling(temperature, seed),
             private=private,
+            wants_voice=inner_voice,
+            interaction_token=interaction.token,
+            response_message_id=None if thinking is None else thinking.message_id,
         )
         surface = PrivateSurface(interaction) if private else InteractionSurface(interaction)
         voice = self._voice(interaction, inner_voice=inner_voice, private=private)
-        place = Place(surface, voice, None, interaction.user, quoted(question))
+        place = Place(surface, voice, None, interaction.user, quoted(question), request.locale)
         self._app.tasks.spawn(self._conversation.lead(request, place, seat=seat), f"question {interaction.id}")
 
     def _sampling(self, temperature: float | None, seed: int | None) -> Sampling | None:
@@ -146,16 +151,24 @@ class Ask(commands.Cog):
             guild_id=message.guild.id if message.guild else None,
             question_message_id=message.id,
             reply_to_message_id=message.reference.message_id if message.reference else None,
+            replied_to_answers=self._answers(message),
             source=source,
             locale=self._locale(message),
         )
         surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False), own=self._bot.own)
         voice = placement(self._app.config, message.channel, permissions)
-        place = Place(surface, voice, message.channel, message.author, refuse=self._refusing(message))
+        place = Place(surface, voice, message.channel, message.author, locale=request.locale, refuse=self._refusing(message))
         await self._conversation.lead(request, place)
 
     def _refusing(self, message: discord.Message) -> Callable[[ForwardPassError], None]:
         return lambda error: self._refusals.refuse(message, error, self._locale(message))
+
+    def _answers(self, message: discord.Message) -> int | None:
+        """The question that the message of ours that is replied to answers."""
+        resolved = message.reference.resolved if message.reference else None
+        if not isinstance(resolved, discord.Message) or self._bot.user is None or resolved.author.id != self._bot.user.id:
+            return None
+        return resolved.reference.message_id if resolved.reference else None
 
     def _locale(self, message: discord.Message) -> str:
         """A message does not say its author's language, so it is its server's; in private messages the writing tells."""

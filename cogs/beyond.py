@@ -11,7 +11,7 @@ from discord.ext import commands
 
 from bot.errors import ForwardPassError, NoInnerVoiceError
 from bot.services import controls as bank
-from bot.services.ask import AskRequest
+from bot.services.asked import AskRequest
 from bot.ui import beyond as show
 from bot.ui.card_reply import CardReply, wait_for
 from bot.ui.compare import ComparisonCard

@@ -1,21 +1,16 @@
-"""After a restart: questions that were left open are answered now, or apologised for."""
+"""After a restart: whatever was left open is brought to its end. While running: tells who waits that the session is back."""
 
 from __future__ import annotations
 
-import datetime
+import asyncio
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import discord
 from discord.ext import commands
 
-from bot.services.ask import AskRequest
-from bot.ui.conversation import Conversation, Place, whisper
-from bot.ui.surfaces import MessageSurface
-from bot.ui.text import quoted
-from bot.ui.threads import permissions_in, placement
-from bot.ui.trouble import TROUBLE, described, passing, persist
-from bot.ui.wording import words
+from bot.ui.conversation import Conversation
+from bot.ui.outbox import Outbox
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -23,90 +18,68 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Older than this, an answer would come out of nowhere: an apology is kinder.
-STILL_WANTED = datetime.timedelta(minutes=30)
+_OPEN = ("queued", "answering")
+AT_ONCE = 4
+"""Runs that are taken up side by side: sixty-four must not be sixty-four requests in one moment."""
 
 
 class Recovery(commands.Cog):
-    """Picks up what a crash left."""
+    """Picks up what a stop left."""
 
     def __init__(self, bot: ForwardPassBot) -> None:
-        self._bot = bot
-        self._app = bot.app
-        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices)
+        app = bot.app
+        self._app = app
+        self._back = bot.back
+        conversation = Conversation(app.config, app.asks, app.voices, bot.back)
+        self._outbox = Outbox(bot, app.config, app.asks, conversation, bot.back)
+        self._room = asyncio.Semaphore(max(AT_ONCE, app.config.model.max_batch))
         self._left: tuple[Run, ...] = ()
 
     async def cog_load(self) -> None:
         """Look before the gateway opens: questions come in before `on_ready`, and those are nobody's left-overs."""
-        self._left = await self._app.asks.unfinished()
+        self._left = await self._app.asks.owed.everything()
+
+    @commands.Cog.listener()
+    async def on_disconnect(self) -> None:
+        """The gateway is gone: what is to be delivered waits."""
+        self._back.lost()
+
+    @commands.Cog.listener()
+    async def on_connect(self) -> None:
+        """It is there again; READY or RESUMED follows."""
+        self._back.ring()
+
+    @commands.Cog.listener()
+    async def on_resumed(self) -> None:
+        """The same session goes on."""
+        self._back.ring()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Once per process: `on_ready` comes again after each reconnect."""
+        self._back.ring()
         left, self._left = self._left, ()
-        for run in left:
-            self._app.tasks.spawn(self._pick_up(run), f"recover {run.id}")
+        if left:
+            log.info("taking up %d runs that the last stop left open", len(left))
+        # What is there already goes first. Questions during whose answer a process ended go one after another, so that the next
+        # end tells which of them it was.
+        suspects = [run for run in left if run.state in _OPEN and run.attempts]
+        for run in sorted((run for run in left if run not in suspects), key=_rank):
+            self._app.tasks.spawn(self._take_up([run]), f"recover {run.id}")
+        if suspects:
+            self._app.tasks.spawn(self._take_up(suspects), "recover questions that were under way")
 
-    async def _pick_up(self, run: Run) -> None:
-        if run.channel_id is None or run.user_id is None:
-            await self._app.asks.give_up(run)
-            return
-        channel_id, user_id = run.channel_id, run.user_id
-        try:
-            channel = self._bot.get_channel(channel_id) or await persist(lambda: self._bot.fetch_channel(channel_id), "a channel")
-            known = self._bot.get_user(user_id)
-            user = known if known is not None else await persist(lambda: self._bot.fetch_user(user_id), "an asker")
-        except TROUBLE as error:
-            log.info("run %s: its channel or asker was not found: %s", run.id, described(error))
-            if not passing(error):  # else it stays open for the next start
-                await self._app.asks.give_up(run)
-            return
-        if not isinstance(channel, discord.abc.Messageable):
-            await self._app.asks.give_up(run)
-            return
-        if run.private:  # its response is gone with the token, and the channel is not the place
-            await self._app.asks.give_up(run)
-            await whisper(user, quoted(run.question) + words(run.locale)("restarted"))
-            return
-        surface = MessageSurface(channel, self._reference(run), own=self._bot.own)
-        if datetime.datetime.now(datetime.UTC) - run.created_at > STILL_WANTED:
-            await self._app.asks.give_up(run)
-            await self._apologise(surface, run)
-            return
-        voice = placement(self._app.config, channel, permissions_in(channel))
-        place = Place(surface, voice, channel, user, self._heading(run))
-        await self._conversation.lead(self._request(run, run.user_id, run.channel_id), place, resume=run)
+    async def _take_up(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            async with self._room:
+                await self._outbox.take_up(run)
 
-    def _reference(self, run: Run) -> discord.MessageReference | None:
-        if run.question_message_id is None:
-            return None
-        return discord.MessageReference(
-            message_id=run.question_message_id, channel_id=run.channel_id or 0, guild_id=run.guild_id, fail_if_not_exists=False
-        )
 
-    def _heading(self, run: Run) -> str:
-        if run.question_message_id is not None:
-            return ""
-        return f"{quoted(run.question)}<@{run.user_id}> "
-
-    def _request(self, run: Run, user_id: int, channel_id: int) -> AskRequest:
-        return AskRequest(
-            question=run.question,
-            user_id=user_id,
-            channel_id=channel_id,
-            guild_id=run.guild_id,
-            question_message_id=run.question_message_id,
-            source=run.source,
-            locale=run.locale,
-            style=run.style,
-            sampling=run.sampling,
-        )
-
-    async def _apologise(self, surface: MessageSurface, run: Run) -> None:
-        try:
-            await surface.send(self._heading(run) + words(run.locale)("restarted"))
-        except TROUBLE as error:
-            log.info("run %s: no apology could be posted: %s", run.id, described(error))
+def _rank(run: Run) -> int:
+    """Answers that exist, then questions, then inner voices; within these in the order in which they were asked."""
+    if run.shown_at is not None:
+        return 2
+    return 1 if run.state in _OPEN else 0
 
 
 async def setup(bot: ForwardPassBot) -> None:

@@ -31,7 +31,7 @@ from bot.render.glyphs import columns
 from bot.render.layers import layer_table_text
 from bot.render.table import GUTTER, depth_map, monologue_panel, settle_summary
 from bot.render.text import named
-from bot.services.ask import AskRequest
+from bot.services.asked import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
 from models.dump import LayerDump, What

@@ -17,7 +17,7 @@ from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import causal_panel, depth_map, monologue_panel
-from bot.services.ask import figures, mean_probability
+from bot.services.figures import figures, mean_probability
 from bot.services.monologue import Line, tell, verify
 from bot.services.monologue.written import write_now
 from models.readings import pivotal

@@ -5,12 +5,10 @@ The question is journaled before it waits, so that a crash loses none: `unfinish
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from bot.errors import (
     AlreadyAskingError,
@@ -21,122 +19,22 @@ from bot.errors import (
     RunExpiredError,
     ShuttingDownError,
     StorageError,
+    TwiceFatalError,
 )
+from bot.services.asked import AfterJournal, Answered, AskRequest, Listener
 from bot.services.line import Place, WaitingLine
+from bot.services.model import Model
+from bot.services.owed import Owed
+from bot.services.parents import Parents
 from bot.storage.late import LateWrites
-from bot.storage.records import NewRun, Run, Source, State
+from bot.storage.records import NewRun, Run, State, VoiceState
 from bot.storage.runs import RunStore
-from models.findings import CausalCheck, Findings, Part, SelfReport
-from models.sentences import Sentence
-from models.trace import Trace
-from models.types import Answer, Job, LensName, ModelInfo, Sampling, Style
+from models.types import Answer, Job, ModelInfo, Sampling
 
 log = logging.getLogger(__name__)
 
-
-class Model(Protocol):
-    """The loaded or loading model, as the services see it. Its coroutines never block the event loop."""
-
-    @property
-    def info(self) -> ModelInfo | None:
-        """What is loaded; None while it loads."""
-        ...
-
-    async def ready(self) -> ModelInfo:
-        """Wait until the model is loaded; raises the ModelError that kept it from loading."""
-        ...
-
-    async def answer(
-        self, job: Job, *, on_text: Callable[[str], None] | None = None, cancelled: Callable[[], bool] | None = None
-    ) -> Answer: ...
-
-    async def sample(self, job: Job) -> Answer:
-        """An answer that nobody waits for: everything else goes first."""
-        ...
-
-    async def trace(self, answer: Answer, *, k: int = 10, lens: LensName | None = None) -> Trace: ...
-
-    async def findings(
-        self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()
-    ) -> Findings: ...
-
-    async def follow(self, answer: Answer, trace: Trace, words: Sequence[str]) -> Findings:
-        """Watched words alone."""
-        ...
-
-    async def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> CausalCheck: ...
-
-    async def self_report(self, question: str, answer: Answer) -> SelfReport: ...
-
-
-@dataclass(frozen=True, slots=True)
-class AskRequest:
-    """One question, as it came in."""
-
-    question: str = field(repr=False)
-    user_id: int
-    channel_id: int
-    source: Source
-    guild_id: int | None = None
-    question_message_id: int | None = None
-    reply_to_message_id: int | None = None
-    """The message that the question replies to; when the bot wrote it, the question continues that run's conversation."""
-    locale: str = "en-US"
-    style: Style | None = None
-    sampling: Sampling | None = None
-    private: bool = False
-    """Nobody but the asker shall see the answer, or find it later."""
-
-
-class Listener(Protocol):
-    """Hears how the question fares. Called on the event loop; must return at once."""
-
-    def loading(self) -> None:
-        """The model is still being loaded; the question keeps its place."""
-
-    def queued(self, position: int) -> None:
-        """``position`` 1 is next."""
-
-    def text(self, so_far: str) -> None:
-        """The whole answer so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The stored run and its answer."""
-
-    run: Run
-    answer: Answer
-    info: ModelInfo
-
-
-def mean_probability(answer: Answer) -> float | None:
-    """Geometric mean of the emitted tokens' final probabilities at temperature 1.
-
-    None when a token was drawn from beyond the candidates that the answer pass kept: no number is better than a wrong one.
-    """
-    total = 0.0
-    for token, ids, logprobs in zip(answer.answer_ids, answer.final_top.ids, answer.final_top.logprobs, strict=True):
-        if token not in ids:
-            return None
-        total += logprobs[ids.index(token)]
-    return math.exp(total / len(answer.answer_ids)) if answer.answer_ids else None
-
-
-def figures(answer: Answer, info: ModelInfo) -> list[str]:
-    """What stands in the line under an answer: model, tokens, speed, how sure, what was cut. All but the name are Sentences."""
-    speed = Sentence("{speed:.1f} tokens/s", speed=answer.tokens_per_second)
-    parts = [info.name, Sentence("{count} tokens", count=len(answer.answer_ids)), speed]
-    sure = mean_probability(answer)
-    if sure is not None:
-        parts.append(Sentence("mean token probability {sure:.0%}", sure=sure))
-    if answer.thinking:
-        parts.append(Sentence("thought for {count} tokens first", count=answer.thinking))
-    if answer.finish == "length":
-        parts.append(Sentence("cut at the longest answer I may give"))
-    if answer.dropped_turns:
-        parts.append(Sentence("the {count} oldest turns did not fit my context", count=answer.dropped_turns))
-    return parts
+MOST_DEATHS = 2
+"""So often may the process end in the middle of one question's answer; then it is closed with an apology."""
 
 
 class AskService:
@@ -153,6 +51,8 @@ class AskService:
         self._history_turns = history_turns
         self._stopped: dict[str, bool] = {}
         self._by_question: dict[int, str] = {}
+        self._parents = Parents(runs)
+        self.owed = Owed(runs, model)
 
     def reserve(self, user_id: int) -> Place:
         """A place in the line before anything else is done. It must be given to `ask`, or back with `give_back`.
@@ -167,9 +67,22 @@ class AskService:
         self._line.leave(seat)
 
     async def ask(
-        self, request: AskRequest, listener: Listener, *, resume: Run | None = None, seat: Place | None = None
+        self,
+        request: AskRequest,
+        listener: Listener,
+        *,
+        resume: Run | None = None,
+        journaled: Callable[[Run], Awaitable[None]] | None = None,
+        seat: Place | None = None,
     ) -> Answered:
-        """Answer one question, in the place ``seat`` when one was reserved.
+        """Answer one question.
+
+        Args:
+            request: the question.
+            listener: hears how it fares.
+            resume: its run, when it was journaled before a restart.
+            journaled: told the run as soon as there is one.
+            seat: the place in the line, when one was reserved.
 
         Raises:
             ForwardPassError: EmptyQuestionError, QueueError, ModelError, QuestionTooLongError, AnswerCancelledError.
@@ -178,15 +91,23 @@ class AskService:
             if seat is not None:
                 self._line.leave(seat)
             raise EmptyQuestionError("You did not ask anything.")
+        positions = AfterJournal(listener)
         if seat is not None:
-            self._line.listen(seat, listener.queued)
-        place = seat or await self._join(request, listener, resume)
+            self._line.listen(seat, positions.queued)
+        place = seat or await self._join(request, positions, resume)
         try:
             run = resume or await self._journal(request)
+            positions.begin()
             self._watch(run, request)
             try:
+                if journaled is not None:
+                    await journaled(run)
+                self._raise_if_fatal(run)
                 await self._line.wait(place)
-                return await self._answer(run, request, listener)
+                return await self._answer(run, request, listener, place)
+            except asyncio.CancelledError:
+                await self._spare(run)
+                raise
             except ForwardPassError as error:
                 error.request_id = run.id
                 await self._close(run, error)
@@ -260,7 +181,7 @@ class AskService:
             sampling=answer.sampling,
             private=request.private,
         )
-        run = await self._runs.create(new)
+        run = await self._runs.create(new, owed=False)  # whoever asked shows it, in a card of their own
         await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
         return Answered(await self._runs.get(run.id), answer, info)
 
@@ -285,17 +206,23 @@ class AskService:
         """Close a run that cannot be answered any more."""
         await self._runs.mark(run.id, "failed", error=ShuttingDownError("A restart came before the answer."))
 
-    async def shown(self, run_id: str, message_ids: list[int]) -> None:
-        """Remember the messages in which the answer stands; back when that is written, and the answer before it."""
-        await self._late.settle(lambda: self._runs.attach_messages(run_id, message_ids), f"the messages of run {run_id}")
+    async def shown(self, run_id: str, message_ids: list[int], voice: VoiceState = "none") -> None:
+        """Remember the messages in which the answer stands, and where its voice is; back when that is written."""
+        await self._late.settle(
+            lambda: self._runs.attach_messages(run_id, message_ids, voice=voice), f"the messages of run {run_id}"
+        )
+
+    def busy(self, user_id: int) -> bool:
+        """Whether this person could not ask anything right now."""
+        return self._line.busy(user_id)
 
     def close(self) -> None:
         """Take no more questions."""
         self._line.close()
 
-    async def _join(self, request: AskRequest, listener: Listener, resume: Run | None) -> Place:
+    async def _join(self, request: AskRequest, positions: AfterJournal, resume: Run | None) -> Place:
         try:
-            return self._line.join(request.user_id, listener.queued)
+            return self._line.join(request.user_id, positions.queued, owed=resume is not None)
         except (AlreadyAskingError, QueueFullError) as error:
             if resume is not None:  # refused, and told so: the next restart shall not ask again
                 await self._close(resume, error)
@@ -304,6 +231,8 @@ class AskService:
     async def _journal(self, request: AskRequest) -> Run:
         replied_to = request.reply_to_message_id
         parent = await self._runs.by_message(replied_to) if replied_to is not None else None
+        if parent is None and request.replied_to_answers is not None:
+            parent = await self._runs.by_question(request.replied_to_answers)
         return await self._runs.create(
             NewRun(
                 source=request.source,
@@ -317,17 +246,22 @@ class AskService:
                 style=request.style,
                 sampling=request.sampling or self._sampling,
                 private=request.private,
+                wants_voice=request.wants_voice,
+                interaction_token=request.interaction_token,
+                response_message_id=request.response_message_id,
             )
         )
 
-    async def _answer(self, run: Run, request: AskRequest, listener: Listener) -> Answered:
+    async def _answer(self, run: Run, request: AskRequest, listener: Listener, place: Place) -> Answered:
+        if run.parent_run_id and await self._parents.is_open(run.parent_run_id):
+            await self._line.step_aside(place, self._parents.answered(run.parent_run_id))
         if self._model.info is None:
             listener.loading()
         info = await self._model.ready()
         self._raise_if_stopped(run)
         history = await self._runs.conversation(run.parent_run_id, self._history_turns) if run.parent_run_id else ()
         job = Job(request.question.strip(), history, request.style, request.sampling or self._sampling, run.id)
-        await self._late.put(lambda: self._runs.mark(run.id, "answering"), f"the state of run {run.id}")
+        await self._late.put(lambda: self._runs.open_work.begin(run.id), f"the state of run {run.id}")
         answer = await self._model.answer(job, on_text=listener.text, cancelled=lambda: self._stopped.get(run.id, False))
         try:
             run = await self._stored(run, answer, info)
@@ -353,15 +287,27 @@ class AskService:
         await self._late.put(lambda: self._runs.mark(run.id, state, error=error), f"the end of run {run.id}")
         log.info("run %s: %s (%s)", run.id, state, type(error).__name__)
 
+    async def _spare(self, run: Run) -> None:
+        try:
+            await self._runs.open_work.spare(run.id)
+        except StorageError as broken:
+            log.info("run %s: its attempt stays counted: %s", run.id, broken.for_host())
+
+    def _raise_if_fatal(self, run: Run) -> None:
+        if run.attempts >= MOST_DEATHS:
+            log.error("run %s: the process ended %d times while it was answered; it is given up", run.id, run.attempts)
+            raise TwiceFatalError("I went down each time I tried to answer this, so I leave it.", request_id=run.id)
+
     def _watch(self, run: Run, request: AskRequest) -> None:
         self._stopped[run.id] = False
+        self._parents.began(run.id)
         if request.question_message_id is not None:
             self._by_question[request.question_message_id] = run.id
 
     def _unwatch(self, run: Run, request: AskRequest) -> None:
         self._stopped.pop(run.id, None)
-        if request.question_message_id is not None:
-            self._by_question.pop(request.question_message_id, None)
+        self._parents.ended(run.id)
+        self._by_question.pop(request.question_message_id or 0, None)
 
     def _raise_if_stopped(self, run: Run) -> None:
         if self._stopped.get(run.id):

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from bot.catalogue import language_of
 from bot.errors import NoInnerVoiceError, RunExpiredError
 from bot.render.causal import causal_alt, causal_png
-from bot.services.ask import Answered, AskRequest, AskService, Listener, Model
+from bot.services.ask import AskService
+from bot.services.asked import Answered, AskRequest, Listener
 from bot.services.compare import Reading, reading
+from bot.services.model import Model
 from bot.services.monologue import Line, verify
 from bot.services.monologue.beside import causes
 from bot.services.monologue.teller import Teller

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.render.compare import Curve, compare_alt, compare_png
-from bot.services.ask import Answered, AskRequest, AskService, Listener
+from bot.services.ask import AskService
+from bot.services.asked import Answered, AskRequest, Listener
 from bot.services.controls import LEAST, controls_for, given
 from bot.services.voice import VoiceService
 from models import readings as read

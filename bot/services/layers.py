@@ -11,7 +11,7 @@ from bot.render.heatmap import alt_text, heatmap_png, page_of, pages
 from bot.render.layers import layer_table_alt, layer_table_png
 from bot.render.shades import Colour
 from bot.render.tracks import tracks_alt, tracks_png
-from bot.services.ask import Model
+from bot.services.model import Model
 from bot.services.places import positions_of
 from bot.services.voice import VoiceService
 from bot.storage.records import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from bot.errors import AlreadyAskingError, QueueFullError, ShuttingDownError
@@ -51,8 +51,12 @@ class WaitingLine:
         """How many places wait."""
         return len(self._waiting)
 
-    def join(self, user_id: int, on_position: PositionListener) -> Place:
-        """Take a place at once, or refuse at once.
+    def busy(self, user_id: int) -> bool:
+        """Whether a person holds as many places as one may."""
+        return self._held.get(user_id, 0) >= self._per_user
+
+    def join(self, user_id: int, on_position: PositionListener, *, owed: bool = False) -> Place:
+        """Take a place at once, or refuse at once. One that is ``owed`` since before a restart is given in a full line, too.
 
         Raises:
             ShuttingDownError, AlreadyAskingError, QueueFullError.
@@ -62,7 +66,7 @@ class WaitingLine:
             raise ShuttingDownError("I am going offline.")
         if held >= self._per_user:
             raise AlreadyAskingError("I am still busy with your last question.")
-        if not self._free and len(self._waiting) >= self._max_waiting:
+        if not owed and not self._free and len(self._waiting) >= self._max_waiting:
             raise QueueFullError(
                 Sentence("{count} people are waiting already, and that is as many as I take.", count=len(self._waiting))
             )
@@ -99,6 +103,24 @@ class WaitingLine:
         place.on_position, place.told = on_position, None
         if place.position is not None and not place.working:
             self._tell(place)
+
+    async def step_aside(self, place: Place, until: Awaitable[None]) -> None:
+        """Give the turn back while ``until`` is awaited, then wait for another one. The place in the line's count is kept.
+
+        Raises:
+            ShuttingDownError; and what ``until`` raises.
+        """
+        place.working = False
+        self._free += 1
+        self._advance()
+        await until
+        if self._closed:
+            raise ShuttingDownError("I am going offline.")
+        place.position = None
+        place.turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._advance()
+        await place.turn
 
     def leave(self, place: Place) -> None:
         """Give the place back, whether it waited, worked or failed."""

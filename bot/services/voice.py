@@ -13,7 +13,8 @@ from bot.errors import ForwardPassError, NoInnerVoiceError, RunOfAnotherModelErr
 from bot.log import log_unexpected
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.agreement import sampled_jobs, with_agreement
-from bot.services.ask import Model
+from bot.services.ask import MOST_DEATHS
+from bot.services.model import Model
 from bot.services.monologue import Line, phrases_of, tell, verify
 from bot.services.monologue.memory import PhraseMemory
 from bot.services.monologue.written import write
@@ -219,6 +220,7 @@ class VoiceService:
         """The inner voice stands where people can read it."""
         if thread_id is not None:
             await self._runs.set_thread(run_id, thread_id)
+            await self._runs.open_work.settle(run_id, "thread")
         await self._runs.mark(run_id, "told")
 
     async def aclose(self) -> None:
@@ -286,8 +288,12 @@ class VoiceService:
 
     async def _second_pass(self, run: Run) -> Trace:
         answer = await self.answer_of(run)
-        trace = await self._model.trace(answer, k=self._top_k)
-        trace = await self._with_evidence(run, answer, trace)
-        await self._runs.save_trace(run.id, trace)
+        if run.voice_attempts >= MOST_DEATHS:
+            log.error("run %s: the process ended %d times in its second pass; it is given up", run.id, run.voice_attempts)
+            raise NoInnerVoiceError("I went down each time I tried to read that answer, so I leave it.", request_id=run.id)
+        async with self._runs.open_work.voice_attempt(run.id):
+            trace = await self._model.trace(answer, k=self._top_k)
+            trace = await self._with_evidence(run, answer, trace)
+            await self._runs.save_trace(run.id, trace)
         log.info("run %s: second pass over %d tokens", run.id, trace.length)
         return trace

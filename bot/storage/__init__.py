@@ -2,7 +2,7 @@
 
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database, sqlite_file
-from bot.storage.records import NewRun, Run, RunFailure, Source, State, new_run_id, utc_now
+from bot.storage.records import NewRun, Placed, Run, RunFailure, Source, State, VoiceState, new_run_id, utc_now
 from bot.storage.runs import RunStore
 from bot.storage.votes import Tally, VoteStore
 
@@ -10,12 +10,14 @@ __all__ = [
     "CommandSyncStore",
     "Database",
     "NewRun",
+    "Placed",
     "Run",
     "RunFailure",
     "RunStore",
     "Source",
     "State",
     "Tally",
+    "VoiceState",
     "VoteStore",
     "new_run_id",
     "sqlite_file",

@@ -11,6 +11,8 @@ from models.types import Finish, Sampling, Style
 
 State = Literal["queued", "answering", "answered", "told", "failed", "cancelled"]
 Source = Literal["mention", "reply", "dm", "slash", "cli"]
+VoiceState = Literal["none", "open", "thread", "button"]
+"""Where the inner voice of a shown answer is: none wanted or possible, still owed, told in a thread, behind a button."""
 
 UNFINISHED: tuple[State, ...] = ("queued", "answering")
 ANSWERED: tuple[State, ...] = ("answered", "told")
@@ -42,6 +44,11 @@ class NewRun:
     sampling: Sampling | None = None
     private: bool = False
     """Only the asker sees it."""
+    wants_voice: bool = True
+    interaction_token: str | None = field(default=None, repr=False)
+    """Of a slash command: fills its response within fifteen minutes. Kept until the run is done, and never logged."""
+    response_message_id: int | None = None
+    """The response of a slash command, "thinking" so far."""
     id: str = field(default_factory=new_run_id)
 
 
@@ -85,3 +92,22 @@ class Run:
     seconds: float | None
     has_trace: bool
     private: bool = False
+    attempts: int = 0
+    """How many answer passes were begun whose end nobody knows."""
+    voice_attempts: int = 0
+    """The same for second passes."""
+    shown_at: datetime | None = None
+    """Since when all that there is to say stands in Discord."""
+    voice_state: VoiceState | None = None
+    wants_voice: bool = True
+    interaction_token: str | None = field(default=None, repr=False)
+    response_message_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A message that was posted for a run: which part of the answer, and whether its whole text stands there."""
+
+    message_id: int
+    part: int
+    final: bool

@@ -13,34 +13,20 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Row, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, case, delete, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import ForwardPassError, RunExpiredError, StorageError
 from bot.storage.database import Database
-from bot.storage.packing import pack_final_top, pack_floats, pack_ids, unpack_final_top, unpack_floats, unpack_ids
-from bot.storage.records import ANSWERED, UNFINISHED, NewRun, Run, RunFailure, State, utc_now
+from bot.storage.open_work import LEFT_STANDING, OpenWork
+from bot.storage.records import ANSWERED, UNFINISHED, NewRun, Run, State, VoiceState, utc_now
+from bot.storage.rows import FOR_ANSWER, RUN, answer_of, answer_values, gone, run_of
 from bot.storage.tables import RunMessageRow, RunRow, VoteRow
 from models.trace import Trace
-from models.types import Answer, Sampling, Turn
+from models.types import Answer, Turn
 
 logger = logging.getLogger(__name__)
 
-_RUN = select(RunRow, RunRow.trace.is_not(None))
-_FOR_ANSWER = select(
-    RunRow.prompt_ids,
-    RunRow.answer_ids,
-    RunRow.sampled_prob,
-    RunRow.final_top,
-    RunRow.answer_text,
-    RunRow.style,
-    RunRow.sampling,
-    RunRow.seed,
-    RunRow.finish,
-    RunRow.dropped_turns,
-    RunRow.seconds_to_first,
-    RunRow.seconds,
-)
 _LONGEST_WALK = 200  # a reply chain is followed no further, whatever is stored
 
 
@@ -51,9 +37,10 @@ class RunStore:
         self._database = database
         self._keep = timedelta(days=keep_days)
         self._now = now
+        self.open_work = OpenWork(database, now)
 
-    async def create(self, new: NewRun) -> Run:
-        """Journal a question, as queued. A parent that is gone is left out."""
+    async def create(self, new: NewRun, *, owed: bool = True) -> Run:
+        """Journal a question, as queued. A parent that is gone is left out. Not ``owed``: no later start need show it."""
         now = self._now()
         async with self._database.write() as session:
             # None: no such parent. What goes on from a private run is private, too.
@@ -65,11 +52,18 @@ class RunStore:
                 "state": "queued",
                 "question": new.question,
                 "question_message_id": new.question_message_id,
+                "shown_at": None if owed else now,
+                "wants_voice": new.wants_voice,
+                "interaction_token": new.interaction_token,
+                "response_message_id": new.response_message_id,
                 "parent_run_id": None if parent is None else new.parent_run_id,
                 "private": new.private or bool(parent),
                 "sampling": None if new.sampling is None else new.sampling.model_dump(mode="json"),
             }
             await session.execute(insert(RunRow).values(values))
+            if new.response_message_id is not None:
+                first = {"message_id": new.response_message_id, "run_id": new.id, "part": 0, "final": False}
+                await session.execute(insert(RunMessageRow).values(first))
             return await self._existing(session, new.id)
 
     async def get(self, run_id: str) -> Run:
@@ -98,15 +92,22 @@ class RunStore:
 
     async def recent(self, limit: int) -> tuple[Run, ...]:
         """The latest answered runs of everybody, private ones too, newest first: for the host alone."""
-        wanted = _RUN.where(self._alive(), RunRow.state.in_(ANSWERED)).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
+        wanted = RUN.where(self._alive(), RunRow.state.in_(ANSWERED)).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
         async with self._database.read() as session:
-            return tuple(_run(row) for row in await session.execute(wanted))
+            return tuple(run_of(row) for row in await session.execute(wanted))
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that were queued or being answered, oldest first: after a start, those that the last stop cut off."""
-        wanted = _RUN.where(self._alive(), RunRow.state.in_(UNFINISHED)).order_by(RunRow.created_at, RunRow.id)
+        wanted = RUN.where(self._alive(), RunRow.state.in_(UNFINISHED), RunRow.shown_at.is_(None)).order_by(
+            RunRow.created_at, RunRow.id
+        )
         async with self._database.read() as session:
-            return tuple(_run(row) for row in await session.execute(wanted))
+            return tuple(run_of(row) for row in await session.execute(wanted))
+
+    async def state(self, run_id: str) -> State | None:
+        """How far a run is; None when it is gone."""
+        async with self._database.read() as session:
+            return cast("State | None", await session.scalar(select(RunRow.state).where(RunRow.id == run_id, self._alive())))
 
     async def mark(self, run_id: str, state: State, *, error: BaseException | None = None) -> None:
         """Set the state, and the error that it comes from (none clears it). A run that is gone needs no state."""
@@ -133,7 +134,7 @@ class RunStore:
             model_id=model_id,
             revision=revision,
             dtype=dtype,
-            **_answer_values(answer),
+            **answer_values(answer),
         )
 
     async def load_answer(self, run_id: str) -> Answer:
@@ -143,11 +144,11 @@ class RunStore:
             RunExpiredError: the run is gone, or was never answered.
         """
         async with self._database.read() as session:
-            row = (await session.execute(_FOR_ANSWER.where(RunRow.id == run_id, self._alive()))).one_or_none()
+            row = (await session.execute(FOR_ANSWER.where(RunRow.id == run_id, self._alive()))).one_or_none()
         if row is None or row.answer_ids is None:
-            raise _gone(run_id) if row is None else RunExpiredError("That question was never answered.", request_id=run_id)
+            raise gone(run_id) if row is None else RunExpiredError("That question was never answered.", request_id=run_id)
         try:
-            return _answer(row)
+            return answer_of(row)
         except (zlib.error, ValueError, KeyError) as error:
             raise StorageError("A stored answer cannot be read.", request_id=run_id) from error
 
@@ -157,7 +158,7 @@ class RunStore:
         Raises:
             RunExpiredError: the run is gone.
         """
-        await self._change(run_id, trace=await asyncio.to_thread(trace.to_bytes))
+        await self._change(run_id, trace=await asyncio.to_thread(trace.to_bytes), voice_attempts=0)
 
     async def load_trace(self, run_id: str) -> Trace | None:
         """The second pass, or None when it was not kept, or in a form that this version cannot read: then it can be taken anew.
@@ -168,7 +169,7 @@ class RunStore:
         async with self._database.read() as session:
             row = (await session.execute(select(RunRow.trace).where(RunRow.id == run_id, self._alive()))).one_or_none()
         if row is None:
-            raise _gone(run_id)
+            raise gone(run_id)
         if row.trace is None:
             return None
         try:
@@ -177,14 +178,15 @@ class RunStore:
             logger.warning("the stored trace of run %s cannot be read (%s)", run_id, type(error).__name__)
             return None
 
-    async def attach_messages(self, run_id: str, message_ids: Sequence[int]) -> None:
-        """Say which messages hold the answer, in their order, in place of those said before.
+    async def attach_messages(self, run_id: str, message_ids: Sequence[int], *, voice: VoiceState = "none") -> None:
+        """Say which messages hold the answer, in their order, in place of those said before, and where its inner voice is.
 
         Raises:
             RunExpiredError: the run is gone.
         """
         async with self._database.write() as session:
             await self._update(session, run_id, answer_message_id=message_ids[0] if message_ids else None)
+            await self.open_work.settle_in(session, run_id, voice)
             stale = or_(RunMessageRow.run_id == run_id, RunMessageRow.message_id.in_(message_ids))
             await session.execute(delete(RunMessageRow).where(stale))
             rows = [{"message_id": message, "run_id": run_id, "part": part} for part, message in enumerate(message_ids)]
@@ -218,12 +220,15 @@ class RunStore:
 
     async def forget(self, run_id: str) -> None:
         """Remove the words and all that could bring them back, at once; the rest of the row goes with the next purge."""
-        empty = dict.fromkeys(("answer_text", "prompt_ids", "answer_ids", "sampled_prob", "final_top", "trace"))
+        empty = dict.fromkeys(
+            ("interaction_token", "answer_text", "prompt_ids", "answer_ids", "sampled_prob", "final_top", "trace")
+        )
         unfinished = RunRow.state.in_(UNFINISHED)
         values = {
             **empty,
             "question": "",
             "expires_at": self._now(),
+            "voice_state": case((RunRow.voice_state == "open", "none"), else_=RunRow.voice_state),
             "state": case((unfinished, "cancelled"), else_=RunRow.state),
         }
         async with self._database.write() as session:
@@ -234,7 +239,7 @@ class RunStore:
 
     async def purge_expired(self, now: datetime | None = None) -> int:
         """Delete all runs whose time is over; how many there were."""
-        expired = delete(RunRow).where(RunRow.expires_at <= (now or self._now()))
+        expired = delete(RunRow).where(RunRow.expires_at <= (now or self._now()), not_(LEFT_STANDING))
         async with self._database.write() as session:
             return cast("CursorResult[Any]", await session.execute(expired)).rowcount
 
@@ -242,14 +247,14 @@ class RunStore:
         return RunRow.expires_at > self._now()
 
     async def _find(self, session: AsyncSession, *where: ColumnElement[bool]) -> Run | None:
-        latest = _RUN.where(self._alive(), *where).order_by(RunRow.created_at.desc(), RunRow.id).limit(1)
+        latest = RUN.where(self._alive(), *where).order_by(RunRow.created_at.desc(), RunRow.id).limit(1)
         row = (await session.execute(latest)).one_or_none()
-        return None if row is None else _run(row)
+        return None if row is None else run_of(row)
 
     async def _existing(self, session: AsyncSession, run_id: str) -> Run:
         run = await self._find(session, RunRow.id == run_id)
         if run is None:
-            raise _gone(run_id)
+            raise gone(run_id)
         return run
 
     async def _latest(self, *where: ColumnElement[bool]) -> Run | None:
@@ -266,49 +271,4 @@ class RunStore:
             execution_options={"synchronize_session": False},
         )
         if cast("CursorResult[Any]", changed).rowcount == 0:
-            raise _gone(run_id)
-
-
-def _gone(run_id: str) -> RunExpiredError:
-    return RunExpiredError("I do not remember that answer any more.", request_id=run_id)
-
-
-def _run(row: Row[RunRow, bool]) -> Run:
-    found, has_trace = row
-    same = Run.__dataclass_fields__.keys() - {"sampling", "error", "has_trace"}
-    return Run(
-        **{name: getattr(found, name) for name in same},
-        sampling=None if found.sampling is None else Sampling.model_validate(found.sampling),
-        error=None if found.error_kind is None else RunFailure(found.error_kind, found.error_text or ""),
-        has_trace=has_trace,
-    )
-
-
-def _answer_values(answer: Answer) -> dict[str, object]:
-    return {
-        "prompt_ids": pack_ids(answer.prompt_ids),
-        "answer_ids": pack_ids(answer.answer_ids),
-        "sampled_prob": pack_floats(answer.sampled_prob),
-        "final_top": pack_final_top(answer.final_top),
-        "answer_text": answer.text,
-        "style": answer.style,
-        "sampling": answer.sampling.model_dump(mode="json"),
-        **{name: getattr(answer, name) for name in ("seed", "finish", "dropped_turns", "seconds_to_first", "seconds")},
-    }
-
-
-def _answer(row: Row[Any]) -> Answer:
-    return Answer(
-        prompt_ids=unpack_ids(row.prompt_ids),
-        answer_ids=unpack_ids(row.answer_ids),
-        text=row.answer_text,
-        style=row.style,
-        sampling=Sampling.model_validate(row.sampling),
-        seed=row.seed,
-        finish=row.finish,
-        sampled_prob=unpack_floats(row.sampled_prob),
-        final_top=unpack_final_top(row.final_top),
-        dropped_turns=row.dropped_turns,
-        seconds_to_first=row.seconds_to_first,
-        seconds=row.seconds,
-    )
+            raise gone(run_id)

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -93,6 +94,14 @@ class RunRow(Base):
     question: Mapped[str] = mapped_column(Text)
     private: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    voice_attempts: Mapped[int] = mapped_column(server_default="0")
+    shown_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    voice_state: Mapped[str | None] = mapped_column(String(16))
+    wants_voice: Mapped[bool] = mapped_column(Boolean, server_default=true())
+    interaction_token: Mapped[str | None] = mapped_column(Text)
+    response_message_id: Mapped[int | None] = mapped_column(BigInteger)
+
     model_id: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[str | None] = mapped_column(Text)
     dtype: Mapped[str | None] = mapped_column(String(16))
@@ -118,17 +127,20 @@ class RunRow(Base):
         Index("ix_runs_thread_id", "thread_id"),
         Index("ix_runs_question_message_id", "question_message_id"),
         Index("ix_runs_parent_run_id", "parent_run_id"),
+        Index("ix_runs_shown_at", "shown_at"),
+        Index("ix_runs_voice_state", "voice_state"),
     )
 
 
 class RunMessageRow(Base):
-    """One Discord message of an answer, so that any part of a long answer finds its run."""
+    """One Discord message of an answer, so that any part of a long answer finds its run; also while it is being written."""
 
     __tablename__ = "run_messages"
 
     message_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     run_id: Mapped[str] = mapped_column(String(16), ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     part: Mapped[int]
+    final: Mapped[bool] = mapped_column(Boolean, server_default=true())
 
 
 class VoteRow(Base):

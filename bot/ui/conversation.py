@@ -8,55 +8,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 
 import discord
 
 from bot.config import Config
-from bot.errors import (
-    AlreadyAskingError,
-    AnswerCancelledError,
-    ForwardPassError,
-    MissingPermissionsError,
-    QueueFullError,
-    RunExpiredError,
-    StorageError,
-)
-from bot.log import log_unexpected
-from bot.services.ask import Answered, AskRequest, AskService, figures
+from bot.errors import AlreadyAskingError, AnswerCancelledError, QueueFullError, RunExpiredError, StorageError
+from bot.services.ask import AskService
+from bot.services.asked import AskRequest
 from bot.services.line import Place as Seat
-from bot.services.voice import InnerVoice, VoiceService
-from bot.storage.records import Run
-from bot.ui.controls import answer_view
-from bot.ui.failures import failure, unexpected
-from bot.ui.replies import AnswerWriter, Surface, footer
-from bot.ui.surfaces import MessageSurface
-from bot.ui.text import closed, escape, split
-from bot.ui.threads import Placement, open_thread, write_sureness, write_voice
-from bot.ui.trouble import TROUBLE, described, persist
-from bot.ui.wording import told, words
-from models.sentences import Sentence
+from bot.services.voice import VoiceService
+from bot.storage.records import Run, VoiceState
+from bot.ui.back import Back
+from bot.ui.delivery import Delivery, Ledger
+from bot.ui.failures import failure
+from bot.ui.places import Place, answer_text
+from bot.ui.replies import AnswerWriter
+from bot.ui.telling import Telling
+from bot.ui.trouble import TROUBLE
+from bot.ui.wording import words
+from models.types import Answer, ModelInfo
 
 log = logging.getLogger(__name__)
-UNKNOWN_MESSAGE = 10008
 TYPING_AFTER = 0.5  # whoever is refused, or answered at once, needs no sign
 TYPING_SECONDS = 8.0  # Discord shows the sign for ten
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a question was asked, and where its inner voice goes."""
-
-    surface: Surface
-    voice: Placement
-    typing_in: discord.abc.Messageable | None
-    asker: discord.User | discord.Member
-    heading: str = ""
-    """Goes above the answer: a slash command does not show what was asked."""
-    refuse: Callable[[ForwardPassError], None] | None = None
-    """Says that the line is full, or that this person asks already; None says it as any other error."""
 
 
 class _Listener:
@@ -81,158 +56,114 @@ class _Listener:
 class Conversation:
     """Leads questions through the services and shows what comes."""
 
-    def __init__(self, config: Config, asks: AskService, voices: VoiceService) -> None:
+    def __init__(self, config: Config, asks: AskService, voices: VoiceService, back: Back | None = None) -> None:
         self._config = config
         self._asks = asks
-        self._voices = voices
+        back = back or Back()
+        self._delivery = Delivery(back)
+        self.telling = Telling(config, voices, asks.owed, back)
 
-    async def lead(self, request: AskRequest, place: Place, *, resume: Run | None = None, seat: Seat | None = None) -> None:
-        """Ask, show the answer, open the inner voice; or show what went wrong."""
+    def writer(self, place: Place, ledger: Ledger) -> AnswerWriter:
+        """The one writer of an answer; what it posts goes into the journal."""
         settings = self._config.discord
-        writer = AnswerWriter(place.surface, stream_after=settings.stream_after_seconds, interval=settings.edit_interval_seconds)
+        return AnswerWriter(
+            place.surface,
+            stream_after=settings.stream_after_seconds,
+            interval=settings.edit_interval_seconds,
+            placed=ledger.placed,
+        )
+
+    async def lead(
+        self,
+        request: AskRequest,
+        place: Place,
+        *,
+        resume: Run | None = None,
+        stands: discord.Message | None = None,
+        seat: Seat | None = None,
+    ) -> None:
+        """Ask, show the answer, open the inner voice; or show what went wrong.
+
+        Args:
+            request: the question.
+            place: where it was asked.
+            resume: its run, when it was journaled before a restart.
+            stands: the notice or the beginning of an answer that an earlier process left there.
+            seat: the place in the line, when one was reserved.
+        """
+        ledger = Ledger(self._asks.owed, resume)
+        writer = self.writer(place, ledger)
+        writer.go_on(stands, ())
         try:
             async with _typing(place.typing_in):
                 listener = _Listener(writer, place.heading, request.locale)
-                answered = await self._asks.ask(request, listener, resume=resume, seat=seat)
+                answered = await self._asks.ask(request, listener, resume=resume, journaled=ledger.opened, seat=seat)
+        except asyncio.CancelledError:
+            writer.close()
+            raise
         except AnswerCancelledError:
-            await writer.discard()
+            if await writer.discard():
+                await ledger.settle()
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             if place.refuse is not None and isinstance(error, AlreadyAskingError | QueueFullError):
                 place.refuse(error)
                 return
-            await self._finish(writer, place.heading + failure(error, request.locale), None, place, request.locale)
+            await self.say(writer, failure(error, request.locale), place, ledger)
         else:
-            await self._show(answered, writer, place)
+            await self.show(answered.run, answered.answer, answered.info, writer, place, ledger)
         await writer.settle()
 
-    async def _show(self, answered: Answered, writer: AnswerWriter, place: Place) -> None:
-        run_id = answered.run.id
-        readable = answered.info.inner_voice is None and bool(answered.answer.answer_ids)
-        mode = place.voice.mode if readable else "off"
+    async def say(self, writer: AnswerWriter, text: str, place: Place, ledger: Ledger) -> None:
+        """A sentence in place of an answer."""
+        if await self._delivery.deliver(writer, place.heading + text, None, place, ledger) is not None:
+            await ledger.settle()
+
+    async def show(
+        self, run: Run, answer: Answer, info: ModelInfo | None, writer: AnswerWriter, place: Place, ledger: Ledger
+    ) -> None:
+        """Bring an answer to its asker, and then its inner voice."""
+        mode = self._mode(answer, info, place)
         button = mode == "button" or (mode == "thread" and self._config.discord.button_beside_thread)
-        text = place.heading + answer_text(answered)
-        messages = await self._finish(writer, text, self._under(answered.run, voice=button), place, answered.run.locale)
-        if not messages:
+        text = place.heading + self.text_of(run, answer, info)
+        view = self.telling.under(run, voice=button)
+        messages = await self._delivery.deliver(writer, text, view, place, ledger)
+        if messages is None:
             return
+        if not messages:  # said by DM
+            return await ledger.settle("button" if button else "none")
+        states: dict[str, VoiceState] = {"thread": "open", "button": "button"}
+        if not await self._shown(run, messages, states.get(mode, "none"), place):
+            return
+        if mode == "thread":
+            await self.telling.in_thread(run, messages[-1], place)
+        elif mode == "button":
+            await self.telling.prepare(run.id)
+
+    def text_of(self, run: Run, answer: Answer, info: ModelInfo | None) -> str:
+        """What stands under the heading."""
+        return answer_text(answer, info, run.locale, name=(run.model_id or "").rsplit("/", 1)[-1])
+
+    def _mode(self, answer: Answer, info: ModelInfo | None, place: Place) -> str:
+        readable = (info is None or info.inner_voice is None) and bool(answer.answer_ids)
+        return place.voice.mode if readable else "off"
+
+    async def _shown(self, run: Run, messages: Sequence[discord.Message], voice: VoiceState, place: Place) -> bool:
+        """Say in the journal where the answer stands. False: it was taken back."""
         try:
-            await self._asks.shown(run_id, [message.id for message in messages])
+            await self._asks.shown(run.id, [message.id for message in messages], voice)
         except RunExpiredError:
             # The question was deleted while its answer was being posted: nothing of it shall stay.
-            await self._take_back(messages, place)
-            return
+            await self.take_back(messages, place)
+            return False
         except StorageError as error:
-            log.warning("run %s: nobody will find it by its messages: %s", run_id, error.for_host())
-        if mode == "thread":
-            await self._tell_in_thread(answered, messages[-1], place)
-        elif mode == "button":
-            await self._prepare(run_id)
+            log.warning("run %s: nobody will find it by its messages: %s", run.id, error.for_host())
+        return True
 
-    def _under(self, run: Run, *, voice: bool) -> discord.ui.View | None:
-        """What stands under an answer."""
-        return answer_view(run.id, run.locale, voice=voice, votes=self._config.discord.votes)
-
-    async def _take_back(self, messages: list[discord.Message], place: Place) -> None:
+    async def take_back(self, messages: Sequence[discord.Message], place: Place) -> None:
+        """Delete what stands of a question that was deleted."""
         for message in messages:
             with contextlib.suppress(*TROUBLE):
                 await place.surface.delete(message)
-
-    async def _tell_in_thread(self, answered: Answered, message: discord.Message, place: Place) -> None:
-        run, threads = answered.run, self._config.threads
-        try:
-            voice = await self._voices.of(run.id)
-            thread = await open_thread(message, run.question, archive_minutes=threads.archive_minutes)
-            last = await write_voice(thread, voice, archive=threads.auto_archive)
-            await self._voices.told(run.id, thread.id)
-        except ForwardPassError as error:
-            log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
-            await self._note(message, place, words(run.locale)("note_no_voice", why=told(error, run.locale)), None)
-        except TROUBLE as error:
-            log.info("run %s: no thread (%s), a button instead", run.id, described(error))
-            await self._note(message, place, "", self._under(run, voice=True))
-        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            await self._note(message, place, f"-# 💭 {unexpected(error, run.locale)}", self._under(run, voice=True))
-        else:
-            await self._ask_again(run.id, thread, last, voice)
-
-    async def _ask_again(
-        self,
-        run_id: str,
-        thread: discord.Thread | None = None,
-        last: discord.Message | None = None,
-        voice: InnerVoice | None = None,
-    ) -> None:
-        """Let the model be asked again when it has time, and say in the thread how often it said the same. An extra: may fail."""
-        try:
-            line = await self._voices.ask_again(run_id)
-            if line and thread and last and voice:
-                archive = self._config.threads.auto_archive
-                await write_sureness(thread, last, replace(voice, sureness=line), archive=archive)
-        except ForwardPassError as error:
-            log.info("run %s: no agreement (%s)", run_id, type(error).__name__)
-        except TROUBLE as error:
-            log.info("run %s: its agreement was not taken: %s", run_id, described(error))
-        except Exception as error:  # noqa: BLE001  a defect of an extra is logged
-            log_unexpected(log, error, run_id=run_id)
-
-    async def _prepare(self, run_id: str) -> None:
-        """Run the second pass now, so that the button answers at once. Its errors are told to whoever presses it."""
-        try:
-            await self._voices.prepare(run_id)
-            await self._voices.told(run_id, None)
-        except ForwardPassError as error:
-            log.info("run %s: no inner voice yet (%s)", run_id, type(error).__name__)
-        except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            log_unexpected(log, error, run_id=run_id)
-        else:
-            await self._ask_again(run_id)
-
-    async def _note(self, message: discord.Message, place: Place, line: str, view: discord.ui.View | None) -> None:
-        """Add a small line or a button to the answer; when even that fails, say it in a message of its own."""
-        content = f"{message.content}\n{line}" if line and len(message.content) + len(line) < 2000 else message.content
-        try:
-            await persist(lambda: place.surface.edit(message, content, view=view), "adding to an answer")
-        except TROUBLE as error:
-            log.info("the answer could not be edited: %s", described(error))
-            if getattr(error, "code", None) == UNKNOWN_MESSAGE:
-                return  # somebody deleted the answer: nothing is to be added to it
-            with contextlib.suppress(*TROUBLE):
-                await place.surface.send(line or "💭", view=view)
-
-    async def _finish(
-        self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place, locale: str
-    ) -> list[discord.Message]:
-        """The final flush, tried again when Discord stumbles; when it may not be written here, the asker hears it by DM."""
-        try:
-            return await writer.deliver(text, view=view)
-        except discord.Forbidden:
-            missing = MissingPermissionsError(["send_messages"], Sentence("in that channel"))
-            await whisper(place.asker, f"{told(missing, locale)}\n\n{text}")
-        except TROUBLE as error:
-            log.warning("an answer was not taken: %s", described(error))
-            await whisper(place.asker, text)
-        return []
-
-
-def answer_text(answered: Answered) -> str:
-    """The answer and the small line under it: model, tokens, speed, how sure."""
-    answer, locale = answered.answer, answered.run.locale
-    say = words(locale)
-    unsaid = say("still_thinking", count=answer.thinking) if answer.thinking else say("said_nothing")
-    text = answer.text.strip() or unsaid
-    parts = [escape(told(part, locale)) for part in figures(answer, answered.info)]
-    if answered.info.inner_voice is not None:
-        parts.append(say("print_no_voice", why=escape(told(answered.info.inner_voice, locale))))
-    return f"{closed(text)}\n{footer(parts)}"
-
-
-async def whisper(user: discord.User | discord.Member, text: str) -> None:
-    """Tell somebody by DM what could not be said where they asked."""
-    there = MessageSurface(user, None)  # under a nonce: each part comes once
-    try:
-        for part in split(text):
-            await persist(partial(there.send, part), "a direct message")
-    except TROUBLE as error:
-        log.warning("an asker could not be reached by DM either: %s", described(error))
 
 
 @contextlib.asynccontextmanager

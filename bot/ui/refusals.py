@@ -18,7 +18,7 @@ import discord
 from bot.errors import ForwardPassError
 from bot.log import log_unexpected
 from bot.services.limiter import Urgency, urgency
-from bot.ui.conversation import whisper
+from bot.ui.delivery import whisper
 from bot.ui.surfaces import MessageSurface
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.wording import told, words

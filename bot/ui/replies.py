@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import discord
@@ -16,6 +16,9 @@ from bot.ui.text import CONTENT_LIMIT, clip, split
 from bot.ui.trouble import TROUBLE, described, passing, persist, stumbles
 
 log = logging.getLogger(__name__)
+
+Placed = Callable[[int, discord.Message, bool], Awaitable[None]]
+"""Hears which message stands for which part, and whether it stands there whole."""
 
 GRACE = 3.0
 """Seconds that the final flush gives to a streamed step under way; one that takes longer sleeps on a rate limit."""
@@ -54,8 +57,9 @@ class AnswerWriter:
     every ``interval`` seconds.
     """
 
-    def __init__(self, surface: Surface, *, stream_after: float, interval: float) -> None:
+    def __init__(self, surface: Surface, *, stream_after: float, interval: float, placed: Placed | None = None) -> None:
         self._surface = surface
+        self._tell_placed = placed
         self._stream_after = stream_after
         self._interval = interval
         self._latest = ""
@@ -81,6 +85,15 @@ class AnswerWriter:
             self._latest = clip(so_far, CONTENT_LIMIT - 2) + " ▌"
             self._start(self._stream_after)
 
+    def go_on(self, message: discord.Message | None, placed: Sequence[discord.Message]) -> None:
+        """Begin where an earlier writer was cut off: with its unfinished message, or after the parts that stand there whole."""
+        self._message, self._placed = message, list(placed)
+
+    @property
+    def placed(self) -> Sequence[discord.Message]:
+        """The parts that stand there whole."""
+        return tuple(self._placed)
+
     async def finish(self, text: str, *, view: discord.ui.View | None = None) -> list[discord.Message]:
         """The final flush: the whole text in as many messages as it takes, the view under the last.
 
@@ -93,7 +106,10 @@ class AnswerWriter:
         parts = split(text)
         for index in range(len(self._placed), len(parts)):
             put = self._surface.send if self._placed else self._put_first
-            self._placed.append(await put(parts[index], view=view if index == len(parts) - 1 else None))
+            last = index == len(parts) - 1
+            self._placed.append(await put(parts[index], view=view if last else None))
+            if not last:  # after the last one, the whole answer is journaled
+                await self._tell(index, self._placed[-1], whole=True)
         if self._doubtful and self._last_word is None:
             watch = self._watch(self._placed[0], parts[0], view if len(parts) == 1 else None)
             self._last_word = asyncio.create_task(watch, name="the last word")
@@ -120,12 +136,21 @@ class AnswerWriter:
             finally:
                 self._last_word.cancel()
 
-    async def discard(self) -> None:
-        """Take back what was written: the question is gone."""
+    def close(self) -> None:
+        """Write no more, whatever comes: the bot is going offline."""
+        if self._pump is not None:
+            self._pump.cancel()
+
+    async def discard(self) -> bool:
+        """Take back what was written: the question is gone. Whether nothing is left standing."""
         await self._stop()
-        if self._message is not None:
-            with contextlib.suppress(*TROUBLE):
-                await self._surface.delete(self._message)
+        if self._message is None:
+            return True
+        try:
+            await self._surface.delete(self._message)
+        except TROUBLE as error:
+            return not passing(error)
+        return True
 
     async def _put_first(self, content: str, *, view: discord.ui.View | None) -> discord.Message:
         if self._message is None:
@@ -173,6 +198,10 @@ class AnswerWriter:
         except discord.Forbidden:  # without the permission to read the history it is written unseen
             return False
 
+    async def _tell(self, part: int, message: discord.Message, *, whole: bool) -> None:
+        if self._tell_placed is not None:
+            await self._tell_placed(part, message, whole)
+
     def _start(self, delay: float) -> None:
         self._changed.set()
         if self._pump is None:
@@ -196,6 +225,7 @@ class AnswerWriter:
                 with urgency(Urgency.SIGN if self._message is None else Urgency.EDIT) as self._wish:
                     if self._message is None:
                         self._message = await self._surface.send(content)
+                        await self._tell(0, self._message, whole=False)
                     else:
                         self._message = await self._surface.edit(self._message, content)
                 self._shown = content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
 log = logging.getLogger(__name__)
 
 ArchiveMinutes = Literal[60, 1440, 4320, 10080]
+LOOK_BACK = 50
+"""Messages of a thread among which its inner voice must be: it comes first."""
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
 
 
@@ -96,18 +99,52 @@ async def _existing(message: discord.Message) -> discord.Thread | None:
     return channel if isinstance(channel, discord.Thread) else None
 
 
-async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: bool) -> discord.Message:
+async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: bool, begun: bool = False) -> discord.Message:
     """The monologue in a few messages, the heat map last, then the thread is collapsed again. Returns the last message.
+
+    ``begun``: it first looks what stands there. What an earlier try has written is made to say what is told now, as the words may
+    differ, and gone on with; where the picture stands, all does.
 
     Raises:
         TROUBLE: a message was not taken.
     """
-    for index, text in enumerate(paragraphs(voice)):
-        await _post(thread, TextPart(text, title=index == 0, locale=voice.locale))
-    last = await _post(thread, PicturePart(voice), voice)
+    stands = await _standing(thread) if begun else []
+    last = next((message for message in stands if message.attachments), None)
+    if last is None:
+        await _write_texts(thread, voice, stands)
+        last = await _post(thread, PicturePart(voice), voice)
     if archive:
         await _collapse(thread)
     return last
+
+
+async def _write_texts(thread: discord.Thread, voice: InnerVoice, stands: Sequence[discord.Message]) -> None:
+    if stands and thread.archived:  # messages of a collapsed thread cannot be edited
+        await persist(lambda: thread.edit(archived=False), "opening a thread again")
+    texts = paragraphs(voice)
+    for index, text in enumerate(texts):
+        view = TextPart(text, title=index == 0, locale=voice.locale)
+        if index < len(stands):
+            await _amend(stands[index], view)
+        else:
+            await _post(thread, view)
+    for left in stands[len(texts) :]:
+        await persist(left.delete, "taking back a left-over")
+
+
+async def _standing(thread: discord.Thread) -> list[discord.Message]:
+    """The bot's own messages in a thread that belong to an inner voice, oldest first."""
+    me = thread.guild.me.id if thread.guild.me else thread.owner_id
+
+    async def look() -> list[discord.Message]:
+        return [message async for message in thread.history(limit=LOOK_BACK, oldest_first=True)]
+
+    found = await persist(look, "looking into a thread")
+    return [m for m in found if m.author.id == me and m.flags.components_v2 and m.interaction_metadata is None]
+
+
+async def _amend(message: discord.Message, view: discord.ui.LayoutView) -> None:
+    await persist(lambda: message.edit(view=view), "finishing an inner voice")
 
 
 async def write_sureness(thread: discord.Thread, last: discord.Message, voice: InnerVoice, *, archive: bool) -> None:

@@ -132,6 +132,8 @@ class Rest:
     async def _get_channel(self, _call: Call, channel_id: str) -> Answer:
         if channel_id in self.threads:
             return 200, self.threads[channel_id]
+        if channel_id == str(payloads.DM):
+            return 200, payloads.dm(payloads.ALICE)
         return (200, payloads.channel()) if channel_id == str(payloads.CHANNEL) else (404, {"message": "Unknown Channel"})
 
     async def _patch_channel(self, call: Call, channel_id: str) -> Answer:

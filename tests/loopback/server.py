@@ -36,6 +36,9 @@ class Server:
         self.origin = ""
         self.busy = 0
         """Requests that have no answer yet."""
+        self.away = False
+        """Whether the network is: nothing comes through."""
+        self.runner: web.AppRunner | None = None
         self._deeds: set[asyncio.Task[Any]] = set()
 
     async def mention(self, text: str, author: int = payloads.ALICE) -> Json:
@@ -65,6 +68,15 @@ class Server:
         async with asyncio.timeout(seconds):
             while not true():  # noqa: ASYNC110  requests set no event
                 await asyncio.sleep(0.01)
+
+    def leave(self) -> None:
+        """The network goes: every connection is cut, and none comes through until it is not `away` any more."""
+        self.away = True
+        assert self.runner is not None
+        assert self.runner.server is not None
+        for connection in list(self.runner.server.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request to the REST."""
@@ -138,10 +150,16 @@ class Server:
 async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     """A running server that discord.py takes for Discord."""
     server = Server()
-    app = web.Application(client_max_size=32 * 1024 * 1024)
+
+    @web.middleware
+    async def network(request: web.Request, handler: Any) -> web.StreamResponse:
+        return _cut(request) if server.away else await handler(request)
+
+    app = web.Application(client_max_size=32 * 1024 * 1024, middlewares=[network])
     app.router.add_get("/gateway/", server.gateway.handle)
     app.router.add_route("*", API + "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
+    server.runner = runner
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -12,7 +12,7 @@ from typing import Any
 
 from bot.app import App, open_app
 from bot.config import Config
-from bot.services.ask import AskRequest
+from bot.services.asked import AskRequest
 from bot.storage.runs import RunStore
 from models.fakes.engine import FakeEngine
 from models.trace import Trace

@@ -22,7 +22,7 @@ from bot.errors import (
     ShuttingDownError,
     StorageError,
 )
-from bot.services.ask import mean_probability
+from bot.services.figures import mean_probability
 from bot.storage.records import Run
 from models.types import FinalTop
 from tests.bot.services.rig import ANSWER, FOOT, Engine, Heard, request, rigged, until

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.services.ask import mean_probability
+from bot.services.figures import mean_probability
 from bot.services.sureness import sureness_line
 from models.fakes.engine import FakeEngine
 from models.findings import SelfReport

@@ -1,0 +1,49 @@
+"""Waiting for the answer that a question replies to: somebody may reply while it is still being written. Knows no Discord."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from bot.storage.records import UNFINISHED
+from bot.storage.runs import RunStore
+
+LOOK_AGAIN = 1.0
+"""Seconds after which the journal is asked: an answer that a restart left open is not under way yet."""
+PATIENCE = 900.0
+"""Seconds after which a reply is asked with what there is."""
+
+
+class Parents:
+    """Which runs are being answered, and whoever waits for one of them."""
+
+    def __init__(self, runs: RunStore) -> None:
+        self._runs = runs
+        self._under_way: dict[str, asyncio.Event] = {}
+
+    def began(self, run_id: str) -> None:
+        """This run is being answered."""
+        self._under_way[run_id] = asyncio.Event()
+
+    def ended(self, run_id: str) -> None:
+        """It is answered, or failed."""
+        event = self._under_way.pop(run_id, None)
+        if event is not None:
+            event.set()
+
+    async def is_open(self, run_id: str) -> bool:
+        """Whether an answer may still come."""
+        return await self._runs.state(run_id) in UNFINISHED
+
+    async def answered(self, run_id: str) -> None:
+        """Return when no answer is to come any more, or after `PATIENCE`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while await self.is_open(run_id):
+                    await self._event_or_a_moment(run_id)
+
+    async def _event_or_a_moment(self, run_id: str) -> None:
+        event = self._under_way.get(run_id, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN):
+                await event.wait()

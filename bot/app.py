@@ -19,10 +19,12 @@ from bot.services.compare import Comparer
 from bot.services.dumps import DumpService
 from bot.services.layers import LayersService
 from bot.services.line import WaitingLine
+from bot.services.seen import Seen
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
 from bot.storage.runs import RunStore
+from bot.storage.seen import SeenStore
 from bot.storage.votes import VoteStore
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class App:
     layers: LayersService
     votes: VoteStore
     dumps: DumpService
+    seen: Seen
 
 
 @asynccontextmanager
@@ -95,6 +98,8 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
     async with Database.open(config.storage.resolved_url()) as database:
         runs = RunStore(database, keep_days=config.storage.keep_days)
         tasks.spawn(_purge(runs), "purge expired runs")
+        seen = Seen(SeenStore(database))
+        tasks.spawn(seen.keep(), "keep how far was read")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
         asks = AskService(runs=runs, model=model, line=line, sampling=config.sampling, history_turns=config.discord.history_turns)
         voices = VoiceService(
@@ -123,6 +128,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             layers=layers,
             votes=votes,
             dumps=dumps,
+            seen=seen,
         )
         try:
             yield app

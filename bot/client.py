@@ -13,6 +13,7 @@ from bot.app import App
 from bot.errors import ForwardPassError
 from bot.services.once import Once
 from bot.ui.controls import CONTROLS
+from bot.ui.discord_clock import DiscordClock
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
@@ -24,7 +25,17 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
 
-EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.beyond", "cogs.layers", "cogs.votes", "cogs.about", "cogs.recovery")
+EXTENSIONS = (
+    "cogs.errors",
+    "cogs.ask",
+    "cogs.voice",
+    "cogs.beyond",
+    "cogs.layers",
+    "cogs.votes",
+    "cogs.about",
+    "cogs.recovery",
+    "cogs.lookback",
+)
 
 
 class ForwardPassBot(commands.AutoShardedBot):
@@ -43,6 +54,8 @@ class ForwardPassBot(commands.AutoShardedBot):
         )
         self.app = app
         self.questions = Once()
+        self.clock = DiscordClock()
+        self.http.http_trace = self.clock.trace()
         self._sync = sync
 
     async def setup_hook(self) -> None:

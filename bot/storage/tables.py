@@ -152,3 +152,12 @@ class SyncedCommandsRow(Base):
     scope: Mapped[str] = mapped_column(String(64), primary_key=True)
     content_hash: Mapped[str] = mapped_column(String(128))
     synced_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SeenRow(Base):
+    """Up to which message everything was read; one row, `gateway`. See `bot.storage.seen`."""
+
+    __tablename__ = "seen"
+
+    scope: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[int] = mapped_column(BigInteger)

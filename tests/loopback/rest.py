@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.loopback import payloads
+from tests.loopback.history import History
 from tests.loopback.payloads import Json
 
 Announce = Callable[[str, Json], Awaitable[None]]
@@ -51,6 +52,7 @@ class Rest:
         self.messages: dict[str, Json] = {}
         self.threads: dict[str, Json] = {}
         self.unknown: list[str] = []
+        self.history = History(self.messages, self.threads)
         self._by_nonce: dict[str, Json] = {}
         self._original: dict[str, str] = {}
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., Awaitable[Answer]]]] = [
@@ -62,6 +64,7 @@ class Rest:
             ("GET", re.compile(r"/channels/(\d+)"), self._get_channel),
             ("PATCH", re.compile(r"/channels/(\d+)"), self._patch_channel),
             ("POST", re.compile(r"/channels/\d+/typing"), self._typing),
+            ("GET", re.compile(r"/channels/(\d+)/messages"), self._list_messages),
             ("POST", re.compile(r"/channels/(\d+)/messages"), self._post_message),
             ("PATCH", re.compile(r"/channels/\d+/messages/(\d+)"), self._patch_message),
             ("DELETE", re.compile(r"/channels/\d+/messages/(\d+)"), self._delete_message),
@@ -121,6 +124,9 @@ class Rest:
 
     async def _typing(self, _call: Call) -> Answer:
         return 204, None
+
+    async def _list_messages(self, call: Call, channel_id: str) -> Answer:
+        return 200, self.history.page(channel_id, call.query)
 
     async def _post_message(self, call: Call, channel_id: str) -> Answer:
         nonce = call.body.get("nonce")

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import format_datetime
 from typing import Any
 
 import discord
@@ -30,14 +31,37 @@ class Server:
     def __init__(self) -> None:
         self.gateway = Gateway()
         self.rest = Rest(TOKEN, self.gateway.dispatch)
+        self.gateway.guild = self.rest.history.guild
         self.faults = Faults()
+        self.away = False
         self.origin = ""
 
     async def mention(self, text: str, author: int = payloads.ALICE) -> Json:
         """Somebody asks the bot in the channel."""
-        message = payloads.message(author, f"{payloads.MENTION} {text}", str(payloads.CHANNEL))
+        return await self.say(f"{payloads.MENTION} {text}", author)
+
+    async def say(
+        self,
+        text: str,
+        author: int = payloads.ALICE,
+        *,
+        where: object = payloads.CHANNEL,
+        to: Json | None = None,
+        ago: float = 0.0,
+    ) -> Json:
+        """Somebody writes: in the channel, a thread or a DM, perhaps in reply to a message, perhaps some seconds ago."""
+        message = self.rest.history.say(author, text, str(where), to=to, ago=ago)
         await self.gateway.dispatch("MESSAGE_CREATE", message)
         return message
+
+    def leave(self) -> None:
+        """The network is away: what is open is cut, what comes is cut; `come_back` ends it."""
+        self.away, self.gateway.upgrade = True, "cut"
+        for connection in self.gateway.connections:
+            connection.cut()
+
+    def come_back(self) -> None:
+        self.away, self.gateway.upgrade = False, None
 
     async def slash(self, name: str, author: int = payloads.ALICE, **options: str) -> Json:
         interaction = payloads.slash(name, author, **options)
@@ -51,6 +75,8 @@ class Server:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request to the REST."""
+        if self.away:
+            return _cut(request)
         call = await _call(request)
         self.rest.calls.append(call)
         fault = self.faults.next(call.method, call.path)
@@ -84,6 +110,7 @@ async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     app = web.Application(client_max_size=32 * 1024 * 1024)
     app.router.add_get("/gateway/", server.gateway.handle)
     app.router.add_route("*", API + "/{path:.*}", server.handle)
+    app.on_response_prepare.append(_dated)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -102,6 +129,10 @@ def point_at(monkeypatch: pytest.MonkeyPatch, origin: str, gateway: str) -> None
     """Send discord.py there instead of to Discord. Webhooks and interactions take the same `Route`."""
     monkeypatch.setattr(discord.http.Route, "BASE", origin + API)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(gateway))
+
+
+async def _dated(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Date"] = format_datetime(payloads.moment(), usegmt=True)
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What people said, beside the bot's own messages; pages of a channel's history and a server as it stands now, as Discord gives them.
+"""What people said beside the bot's own messages, pages of a history, and a server as it stands now, as Discord gives them.
 
 https://docs.discord.com/developers/resources/message#get-channel-messages
 """

@@ -7,7 +7,7 @@ is kept, the id of a message that the bot has seen, and no word of it.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None

@@ -68,6 +68,7 @@ class Gateway:
         refuse_with: close code in answer to an IDENTIFY; None lets the client in.
         upgrade: what meets the request for a websocket: the status of a refusal, or a cut; None lets it through.
         guild: the server as GUILD_CREATE tells it.
+        withheld: whether no GUILD_CREATE follows a READY; a test dispatches it later.
         replayed_again: how many events that the client has seen already come once more with its RESUME.
     """
 
@@ -78,6 +79,7 @@ class Gateway:
         self.upgrade: int | Literal["cut"] | None = None
         self.refused_upgrades = 0
         self.guild: Callable[[], Json] = payloads.guild
+        self.withheld = False
         self.replayed_again = 0
         self.connections: list[Connection] = []
         self.sessions: dict[str, Session] = {}
@@ -165,7 +167,8 @@ class Gateway:
             "application": {"id": str(payloads.BOT), "flags": 0},
         }
         await connection.send(self._enter(session, "READY", ready))
-        await connection.send(self._enter(session, "GUILD_CREATE", self.guild()))
+        if not self.withheld:
+            await connection.send(self._enter(session, "GUILD_CREATE", self.guild()))
         self.ready.set()
 
     async def _resume(self, connection: Connection, data: Json) -> None:

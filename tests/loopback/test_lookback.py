@@ -261,6 +261,22 @@ async def test_a_resumed_session_needs_no_looking_back(server: Server, tmp_path:
     assert reads(server) == []
 
 
+async def test_a_server_that_comes_late(server: Server, tmp_path: Path) -> None:
+    """When Discord is slow, its GUILD_CREATE comes after discord.py has stopped to wait for it."""
+    engine = FakeEngine()
+    async with connected(server, config(tmp_path), engine) as (_, bot):
+        await bot.wait_until_ready()
+        await answered(server, await server.mention(FOOT))
+        server.gateway.withheld = True
+        async with away(server):
+            missed = await server.mention(BY_MENTION)
+        await asyncio.sleep(0.5)
+        assert asked(engine) == {FOOT: 1}
+        await server.gateway.dispatch("GUILD_CREATE", server.rest.history.guild())
+        await answered(server, missed)
+    assert asked(engine) == {FOOT: 1, BY_MENTION: 1}
+
+
 async def test_one_person_asked_several_times(server: Server, tmp_path: Path) -> None:
     """One after the other: at once, the second would be refused. One that is deleted before its turn is not asked."""
     engine = FakeEngine(gate=threading.Event())

@@ -21,11 +21,13 @@ from bot.services.dumps import DumpService
 from bot.services.layers import LayersService
 from bot.services.line import WaitingLine
 from bot.services.looks import Looks
+from bot.services.seen import Seen
 from bot.services.voice import VoiceService
 from bot.storage.commands import CommandSyncStore
 from bot.storage.database import Database
 from bot.storage.late import LateWrites
 from bot.storage.runs import RunStore
+from bot.storage.seen import SeenStore
 from bot.storage.votes import VoteStore
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class App:
     dumps: DumpService
     database: Database
     looks: Looks
+    seen: Seen
 
 
 @asynccontextmanager
@@ -100,6 +103,8 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
     async with Database.open(config.storage.resolved_url()) as database:
         runs = RunStore(database, keep_days=config.storage.keep_days)
         tasks.spawn(_purge(runs), "purge expired runs")
+        seen = Seen(SeenStore(database))
+        tasks.spawn(seen.keep(), "keep how far was read")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
         late = LateWrites()
         asks = AskService(
@@ -139,6 +144,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             dumps=dumps,
             database=database,
             looks=Looks(per_user=config.queue.looks_per_user),
+            seen=seen,
         )
         try:
             yield app

@@ -17,6 +17,7 @@ from bot.services.limiter import Limiter
 from bot.services.once import Once
 from bot.ui.back import Back
 from bot.ui.controls import CONTROLS
+from bot.ui.discord_clock import DiscordClock
 from bot.ui.own import OwnMessages
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described, watch
@@ -30,7 +31,17 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
 
-EXTENSIONS = ("cogs.errors", "cogs.ask", "cogs.voice", "cogs.beyond", "cogs.layers", "cogs.votes", "cogs.about", "cogs.recovery")
+EXTENSIONS = (
+    "cogs.errors",
+    "cogs.ask",
+    "cogs.voice",
+    "cogs.beyond",
+    "cogs.layers",
+    "cogs.votes",
+    "cogs.about",
+    "cogs.recovery",
+    "cogs.lookback",
+)
 
 
 class ForwardPassBot(commands.AutoShardedBot):
@@ -52,11 +63,14 @@ class ForwardPassBot(commands.AutoShardedBot):
         self.questions = Once()
         self.own = OwnMessages()
         self.back = Back()
+        self.clock = DiscordClock()
+        if self.http.http_trace is not None:
+            self.clock.listen(self.http.http_trace)
         self._sync = sync
 
     def _get_state(self, **options: Any) -> Any:
         """The first place where discord.py's REST client exists, and nothing holds it yet: it offers no way to bring another."""
-        self.http = LimitedHTTP(self.loop, Limiter())
+        self.http = LimitedHTTP(self.loop, Limiter(), trace=self.http.http_trace)
         return super()._get_state(**options)
 
     async def setup_hook(self) -> None:

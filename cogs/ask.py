@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -44,9 +45,14 @@ class Ask(commands.Cog):
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """A message that is for the bot becomes a question."""
-        source = self._addressed(message)
-        if source is not None and self._bot.questions.first(message.id):
-            self._app.tasks.spawn(self._from_message(message, source), f"question {message.id}")
+        self.take(message)
+
+    def take(self, message: discord.Message) -> asyncio.Task[None] | None:
+        """Begin to answer it, once, whether it came just now or is found later; None when there is nothing to begin."""
+        source = self.for_us(message)
+        if source is None or not self._bot.questions.first(message.id):
+            return None
+        return self._app.tasks.spawn(self._from_message(message, source), f"question {message.id}")
 
     @commands.Cog.listener()
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
@@ -125,7 +131,8 @@ class Ask(commands.Cog):
         found = placement_for(self._app.config, interaction)
         return Placement("button") if private and found.mode == "thread" else found
 
-    def _addressed(self, message: discord.Message) -> Source | None:
+    def for_us(self, message: discord.Message) -> Source | None:
+        """In which way it is for the bot; None when it is not."""
         me = self._bot.user
         if me is None or message.author.bot or message.type not in (discord.MessageType.default, discord.MessageType.reply):
             return None

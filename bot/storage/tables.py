@@ -177,3 +177,12 @@ class LeaseRow(Base):
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int] = mapped_column(BigInteger)
     mark: Mapped[str] = mapped_column(String(64))
+
+
+class SeenRow(Base):
+    """Up to which message everything was read; one row, `gateway`. See `bot.storage.seen`."""
+
+    __tablename__ = "seen"
+
+    scope: Mapped[str] = mapped_column(String(32), primary_key=True)
+    message_id: Mapped[int] = mapped_column(BigInteger)

@@ -10,8 +10,9 @@ import contextlib
 import json
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -65,6 +66,9 @@ class Gateway:
     Attributes:
         heartbeat_seconds: the interval that HELLO asks for.
         refuse_with: close code in answer to an IDENTIFY; None lets the client in.
+        upgrade: what meets the request for a websocket: the status of a refusal, or a cut; None lets it through.
+        guild: the server as GUILD_CREATE tells it.
+        withheld: whether no GUILD_CREATE follows a READY; a test dispatches it later.
         replayed_again: how many events that the client has seen already come once more with its RESUME.
     """
 
@@ -72,6 +76,10 @@ class Gateway:
         self.url = ""
         self.heartbeat_seconds = 30.0
         self.refuse_with: int | None = None
+        self.upgrade: int | Literal["cut"] | None = None
+        self.refused_upgrades = 0
+        self.guild: Callable[[], Json] = payloads.guild
+        self.withheld = False
         self.replayed_again = 0
         self.connections: list[Connection] = []
         self.sessions: dict[str, Session] = {}
@@ -86,7 +94,9 @@ class Gateway:
         """The data of all payloads with this opcode, over all connections."""
         return [payload["d"] for connection in self.connections for payload in connection.received if payload["op"] == op]
 
-    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.upgrade is not None:
+            return self._refused(request, self.upgrade)
         socket = web.WebSocketResponse(autoping=True, compress=False)
         await socket.prepare(request)
         connection = Connection(socket, request)
@@ -97,6 +107,12 @@ class Gateway:
                 await self._take(connection, json.loads(message.data))
         connection.close_code = socket.close_code
         return socket
+
+    def _refused(self, request: web.Request, how: int | Literal["cut"]) -> web.Response:
+        self.refused_upgrades += 1
+        if how == "cut" and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503 if how == "cut" else how)
 
     async def dispatch(self, event: str, data: Json) -> None:
         """Send an event to every session; one whose client is away gets it with its RESUME."""
@@ -114,6 +130,11 @@ class Gateway:
             del self.sessions[self.current.session.id]
         self.ready.clear()
         await self.current.send({"op": INVALID_SESSION, "d": resumable})
+
+    def expire(self) -> None:
+        """Discord forgets all sessions: what is dispatched from now on is in none of them, and a RESUME is refused."""
+        self.sessions.clear()
+        self.ready.clear()
 
     async def close(self) -> None:
         for connection in self.connections:
@@ -146,7 +167,8 @@ class Gateway:
             "application": {"id": str(payloads.BOT), "flags": 0},
         }
         await connection.send(self._enter(session, "READY", ready))
-        await connection.send(self._enter(session, "GUILD_CREATE", payloads.guild()))
+        if not self.withheld:
+            await connection.send(self._enter(session, "GUILD_CREATE", self.guild()))
         self.ready.set()
 
     async def _resume(self, connection: Connection, data: Json) -> None:

@@ -20,13 +20,21 @@ MENTION = f"<@{BOT}>"
 _counter = itertools.count()
 
 
-def snowflake() -> str:
-    """An id of this moment; discord.py reads an interaction's age from its id."""
-    return str(discord.utils.time_snowflake(discord.utils.utcnow()) + next(_counter))
+AHEAD = datetime.timedelta()
+"""How far Discord's clock is before the host's."""
+
+
+def moment() -> datetime.datetime:
+    return discord.utils.utcnow() + AHEAD
+
+
+def snowflake(ago: float = 0.0) -> str:
+    """An id of this moment, or of some seconds before; discord.py reads an interaction's age from its id."""
+    return str(discord.utils.time_snowflake(moment() - datetime.timedelta(seconds=ago)) + next(_counter))
 
 
 def now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat()
+    return moment().isoformat()
 
 
 def user(user_id: int) -> Json:

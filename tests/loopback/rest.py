@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.loopback import payloads
+from tests.loopback.history import History
 from tests.loopback.interactions import EPHEMERAL, LOADING, Interactions, Issued, metadata
 from tests.loopback.payloads import Json
 
@@ -60,6 +61,7 @@ class Rest:
         self.messages: dict[str, Json] = {}
         self.threads: dict[str, Json] = {}
         self.unknown: list[str] = []
+        self.history = History(self.messages, self.threads)
         self._by_nonce: dict[str, Json] = {}
         self.interactions = Interactions()
         self.tells_of_private = True
@@ -153,10 +155,7 @@ class Rest:
         """Newest first; what one person alone sees is in no list."""
         if not self.lists:
             return 403, {"message": "Missing Access", "code": 50001}
-        after, limit = int(call.query.get("after", 0)), int(call.query.get("limit", 50))
-        there = [m for m in self.messages.values() if m["channel_id"] == channel_id and int(m["id"]) > after]
-        shown = sorted((m for m in there if not m["flags"] & EPHEMERAL), key=lambda m: int(m["id"]))
-        return 200, [_unsaid(m) for m in (shown[:limit] if after else shown[::-1][:limit])]
+        return 200, [_unsaid(m) for m in self.history.page(channel_id, call.query)]
 
     async def _get_message(self, _call: Call, _channel_id: str, message_id: str) -> Answer:
         if not self.lists:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import format_datetime
 from typing import Any
 
 import discord
@@ -31,6 +32,7 @@ class Server:
     def __init__(self) -> None:
         self.gateway = Gateway()
         self.rest = Rest(TOKEN, self.gateway.dispatch)
+        self.gateway.guild = self.rest.history.guild
         self.faults = Faults()
         self.limits: Limits | None = None
         self.origin = ""
@@ -43,7 +45,19 @@ class Server:
 
     async def mention(self, text: str, author: int = payloads.ALICE) -> Json:
         """Somebody asks the bot in the channel."""
-        message = payloads.message(author, f"{payloads.MENTION} {text}", str(payloads.CHANNEL))
+        return await self.say(f"{payloads.MENTION} {text}", author)
+
+    async def say(
+        self,
+        text: str,
+        author: int = payloads.ALICE,
+        *,
+        where: object = payloads.CHANNEL,
+        to: Json | None = None,
+        ago: float = 0.0,
+    ) -> Json:
+        """Somebody writes: in the channel, a thread or a DM, perhaps in reply to a message, perhaps some seconds ago."""
+        message = self.rest.history.say(author, text, str(where), to=to, ago=ago)
         await self.gateway.dispatch("MESSAGE_CREATE", message)
         return message
 
@@ -70,13 +84,17 @@ class Server:
                 await asyncio.sleep(0.01)
 
     def leave(self) -> None:
-        """The network goes: every connection is cut, and none comes through until it is not `away` any more."""
-        self.away = True
+        """The network goes: every connection is cut, and none comes through until it is back."""
+        self.away, self.gateway.upgrade = True, "cut"
         assert self.runner is not None
         assert self.runner.server is not None
         for connection in list(self.runner.server.connections):
             if connection.transport is not None:
                 connection.transport.abort()
+
+    def come_back(self) -> None:
+        """The network is there again."""
+        self.away, self.gateway.upgrade = False, None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request to the REST."""
@@ -153,11 +171,13 @@ async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
 
     @web.middleware
     async def network(request: web.Request, handler: Any) -> web.StreamResponse:
-        return _cut(request) if server.away else await handler(request)
+        cut = server.away and not request.path.startswith("/gateway")  # which counts those that it refuses
+        return _cut(request) if cut else await handler(request)
 
     app = web.Application(client_max_size=32 * 1024 * 1024, middlewares=[network])
     app.router.add_get("/gateway/", server.gateway.handle)
     app.router.add_route("*", API + "/{path:.*}", server.handle)
+    app.on_response_prepare.append(_dated)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
     server.runner = runner
     await runner.setup()
@@ -178,6 +198,10 @@ def point_at(monkeypatch: pytest.MonkeyPatch, origin: str, gateway: str) -> None
     """Send discord.py there instead of to Discord. Webhooks and interactions take the same `Route`."""
     monkeypatch.setattr(discord.http.Route, "BASE", origin + API)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(gateway))
+
+
+async def _dated(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Date"] = format_datetime(payloads.moment(), usegmt=True)
 
 
 def _cut(request: web.Request) -> web.Response:

@@ -35,7 +35,7 @@ async def away(server: Server, seconds: float = AWAY) -> None:
     before = len(server.gateway.connections)
     server.leave()
     await asyncio.sleep(seconds)
-    server.away = False
+    server.come_back()
     await server.until(lambda: any(connection.session for connection in server.gateway.connections[before:]), 20.0)
 
 

@@ -81,7 +81,7 @@ class ModelHost:
     async def _probe(self, look: Callable[[Prober], T]) -> T:
         def work(engine: Engine) -> T:
             if not isinstance(engine, Prober):
-                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+                raise UnsupportedArchitectureError("This model can be read only through the lens.")
             return look(engine)
 
         return await self._ready_scheduler().call(work)

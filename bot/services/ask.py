@@ -126,9 +126,9 @@ def figures(answer: Answer, info: ModelInfo) -> list[str]:
     if sure is not None:
         parts.append(Sentence("mean token probability {sure:.0%}", sure=sure))
     if answer.finish == "length":
-        parts.append(Sentence("cut at the longest answer I may give"))
+        parts.append(Sentence("cut off: my answers may not be longer"))
     if answer.dropped_turns:
-        parts.append(Sentence("the {count} oldest turns did not fit my context", count=answer.dropped_turns))
+        parts.append(Sentence("the {count} oldest messages of this conversation no longer fit", count=answer.dropped_turns))
     return parts
 
 
@@ -255,7 +255,7 @@ class AskService:
 
     async def give_up(self, run: Run) -> None:
         """Close a run that cannot be answered any more."""
-        await self._runs.mark(run.id, "failed", error=ShuttingDownError("A restart came before the answer."))
+        await self._runs.mark(run.id, "failed", error=ShuttingDownError("I was restarted before I could answer."))
 
     async def shown(self, run_id: str, message_ids: list[int]) -> None:
         """Remember the messages in which the answer stands."""

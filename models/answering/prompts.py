@@ -58,7 +58,10 @@ def choose_style(tokenizer: Any, wanted: str | None) -> Style:
     for style in able:
         if style == wanted:
             return style
-    raise ModelError("This model has no chat template, so it cannot chat.", hint="Use the prompt style `story` or `auto`.")
+    raise ModelError(
+        "This model has no chat template, so the prompt style `chat` does not work with it.",
+        hint="Use the prompt style `story` or `auto`.",
+    )
 
 
 def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Prompt:
@@ -89,7 +92,7 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int) -> Promp
     if room < min(wanted, LEAST_ANSWER):
         raise QuestionTooLongError(
             Sentence(
-                "The question needs {count} tokens with its prompt, and this model holds {context}, answer included.",
+                "The question takes {count} tokens (pieces of words) with its prompt, and only {context} fit, answer included.",
                 count=len(ids),
                 context=context,
             ),

@@ -114,10 +114,10 @@ def choose_device(wanted: str) -> torch.device:
     device = torch.device(wanted)
     if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
         raise ModelError(
-            Sentence("There is no device `{wanted}` here.", wanted=wanted), hint="Set `model.device` to auto or cpu."
+            Sentence("This machine has no device `{wanted}`.", wanted=wanted), hint="Set `model.device` to auto or cpu."
         )
     if device.type == "mps" and not mps:
-        raise ModelError("There is no device `mps` here.", hint="Set `model.device` to auto or cpu.")
+        raise ModelError("This machine has no device `mps`.", hint="Set `model.device` to auto or cpu.")
     return device
 
 
@@ -222,12 +222,12 @@ def _explain(config: ModelConfig, error: BaseException) -> ModelError:
     if "GatedRepoError" in names:
         return ModelError(
             Sentence("`{id}` is gated.", id=config.id),
-            hint="Accept its terms on its Hugging Face page and run `hf auth login`, or choose another.",
+            hint="Accept its terms on its Hugging Face page and run `hf auth login`, or choose another model.",
         )
     if "RevisionNotFoundError" in names:
         return ModelNotFoundError(
             Sentence("`{id}` has no revision `{revision}`.", id=config.id, revision=config.revision),
-            hint="Correct or empty `model.revision`.",
+            hint="Correct `model.revision`, or leave it empty.",
         )
     if names & {"RepositoryNotFoundError", "HFValidationError"}:
         return ModelNotFoundError(Sentence("The Hugging Face hub has no model `{id}` (or it is private).", id=config.id))
@@ -237,7 +237,8 @@ def _explain(config: ModelConfig, error: BaseException) -> ModelError:
         )
     if "trust_remote_code" in words or "custom code" in words:
         return ModelError(
-            Sentence("`{id}` needs code from its repository, which is never run.", id=config.id), hint=ModelNotFoundError.hint
+            Sentence("`{id}` needs code from its own repository, and such code is never run here.", id=config.id),
+            hint=ModelNotFoundError.hint,
         )
     if "unrecognized configuration class" in words:
         return ModelError(Sentence("`{id}` is not a causal language model.", id=config.id), hint=ModelNotFoundError.hint)

@@ -94,7 +94,7 @@ async def test_slash_commands_look_at_the_last_answer(world: World) -> None:
 
 
 async def test_nothing_was_asked_and_a_bad_token_and_a_bad_link(world: World) -> None:
-    assert "no such answer" in read(await world.bob.slash(world.channel, "why"))
+    assert "cannot find that answer" in read(await world.bob.slash(world.channel, "why"))
     await world.ask()
     assert "no token 4000" in read(await world.bob.slash(world.channel, "why", word=4000))
     assert "no link" in read(await world.bob.slash(world.channel, "why", answer="hello"))
@@ -106,7 +106,7 @@ async def test_a_link_opens_no_other_channel(world: World) -> None:
     await world.ask()
     other = world.guild.create_text_channel("other")
     link = f"https://discord.com/channels/{world.guild.id}/{world.channel.id}/{world.answers()[0].id}"
-    assert "no such answer" in read(await world.bob.slash(other, "why", answer=link))
+    assert "cannot find that answer" in read(await world.bob.slash(other, "why", answer=link))
     assert "random vectors" in read(await world.bob.slash(world.channel, "why", answer=link))
 
 
@@ -145,7 +145,7 @@ async def test_the_buttons_survive_a_restart(tmp_path: Path) -> None:
 async def test_the_thread_says_how_sure_it_was(world: World) -> None:
     await world.ask()
     (thread,) = world.channel.threads
-    assert "asked whether it is right" in texts(thread.history()[-1])
+    assert "asked whether its answer is right" in texts(thread.history()[-1])
 
 
 @pytest.mark.world(discord={"locale": "zh-CN"})

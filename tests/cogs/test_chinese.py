@@ -179,7 +179,7 @@ async def test_an_unexpected_error_with_its_id(world: World) -> None:
 async def test_a_second_pass_that_is_refused(world: World) -> None:
     world.engine.trace_error = LensNotFoundError(
         Sentence("This model has no {name} lens yet.{where}", name=Sentence("tuned"), where=""),
-        hint=Sentence("Whoever hosts me makes one with `{train}`.", train="forwardpass lens train"),
+        hint=Sentence("The person who hosts me can make one with `{train}`.", train="forwardpass lens train"),
     )
     await world.ask()
     (answer,) = answers(world)

@@ -62,7 +62,7 @@ async def test_the_askers_own_controls_and_too_few_of_them(world: World) -> None
     text = read(await compare(world, "Why?", "Why not?", controls="*One?*; Two?; Three?"))
     assert "The 3 controls: “\\*One?\\*”, “Two?”, “Three?”" in text
     refused = read(await compare(world, controls="One?; Two?"))
-    assert "That makes 2 controls." in refused
+    assert "That makes 2 control questions." in refused
     assert "semicolon" in refused
     check(world)
 

@@ -34,7 +34,7 @@ class About(commands.Cog):
         text = help_text(command_lines(self._bot.tree, locale), locale)
         await interaction.response.send_message(view=Card(text), ephemeral=True)
 
-    @app_commands.command(name="about", description="What I am, what I keep, and who is thinking.")
+    @app_commands.command(name="about", description="What I am, what I store, and which model is thinking.")
     @everywhere
     async def about(self, interaction: Press) -> None:
         """What this bot is."""

@@ -224,4 +224,4 @@ def test_reasons_stand_in_each_language() -> None:
     trace = whole_trace()
     why = "No word was given to follow."
     data = page_data([trace.with_findings(notes={"watched": why})])
-    assert data["findings"]["notes"]["watched"] == {"en-US": why, "zh-CN": "没有要追踪的词。"}
+    assert data["findings"]["notes"]["watched"] == {"en-US": why, "zh-CN": "没有给出要追踪的词。"}

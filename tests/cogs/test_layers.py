@@ -83,7 +83,7 @@ async def test_what_cannot_be_is_said(world: World) -> None:
         assert "cannot find that answer" in read(await world.bob.slash(world.channel, name, **values))
     await world.ask()
     assert "no token 99" in read(await world.bob.slash(world.channel, "layers", token=99))
-    assert "no link" in read(await world.bob.slash(world.channel, "layers", answer="hello"))
+    assert "not a link" in read(await world.bob.slash(world.channel, "layers", answer="hello"))
     assert "one to 5 words" in read(await world.bob.slash(world.channel, "track", words="a, b, c, d, e, f"))
     assert "1-5,8" in read(await world.bob.slash(world.channel, "dump", positions="the first"))
     assert "tokens 1 to 6" in read(await world.bob.slash(world.channel, "dump", positions="4-9"))
@@ -296,7 +296,7 @@ async def test_the_pages_of_the_heat_map_turn_in_place_for_the_presser_alone(wor
     coloured = await world.bob.select(turned.response.message, ["rank"])
     text = texts(coloured.response.message)
     assert "page 2 of 6" in text
-    assert "rank of the emitted token" in text
+    assert "rank of the token that I said" in text
     assert len(coloured.response.attachments) == 1
     check(world)
 

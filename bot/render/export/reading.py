@@ -33,7 +33,7 @@ def load(path: Path) -> LayerDump:
         raise DumpFileError(f"`{path}` cannot be read: {error.strerror or error}.", hint="") from error
     if _PAGE in data[:256].lower():
         raise DumpFileError(
-            f"`{path}` is an HTML page, which cannot be loaded again.", hint="Open it in a browser, or load another format."
+            f"`{path}` is an HTML page, which is only for viewing.", hint="Open it in a browser, or load another format."
         )
     try:
         return _read(data)

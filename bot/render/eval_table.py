@@ -38,7 +38,7 @@ def verdict(report: Report) -> str:
         return "Nothing can be compared: all answers were right, or all were wrong."
     better = [score.label for score in compared if score.beats]
     if not better:
-        return "No figure tells wrong answers better than the plain answer probability (no 95 % interval lies above 0)."
+        return "No measure flags wrong answers better than the plain answer probability (no 95 % interval lies above 0)."
     return f"Better than the plain answer probability, with the whole 95 % interval above 0: {', '.join(better)}."
 
 
@@ -54,8 +54,10 @@ def _accuracy(report: Report) -> Table:
 
 
 def _scores(report: Report) -> Table:
-    caption = "AUROC: how often a wrong answer has more doubt than a right one; 0.5 is chance. ECE: calibration error."
-    table = Table(title="Which figure tells a wrong answer", title_justify="left", caption=caption, caption_justify="left")
+    caption = "AUROC: how often a wrong answer gets more doubt than a right one; 0.5 is chance. ECE: calibration error."
+    table = Table(
+        title="Which confidence measure best flags wrong answers", title_justify="left", caption=caption, caption_justify="left"
+    )
     table.add_column("figure")
     for name in ("n", "AUROC (95 %)", "minus baseline (95 %)", "tricks", "twins", "ECE"):
         table.add_column(name, justify="right")
@@ -71,7 +73,9 @@ def _cells(score: Score) -> list[str]:
 
 
 def _reliability(report: Report) -> Table:
-    caption = "In each cell: share right (answers). A calibrated figure has about its own value there."
+    caption = (
+        "Each cell: share of right answers (number of answers). For a calibrated measure it is about the measure's own value."
+    )
     table = Table(title="Reliability", title_justify="left", caption=caption, caption_justify="left")
     shown = [score for score in report.scores if score.bins]
     edges = sorted({(b.low, b.high) for score in shown for b in score.bins})

@@ -97,7 +97,7 @@ async def test_nothing_was_asked_and_a_bad_token_and_a_bad_link(world: World) ->
     assert "cannot find that answer" in read(await world.bob.slash(world.channel, "why"))
     await world.ask()
     assert "no token 4000" in read(await world.bob.slash(world.channel, "why", word=4000))
-    assert "no link" in read(await world.bob.slash(world.channel, "why", answer="hello"))
+    assert "not a link" in read(await world.bob.slash(world.channel, "why", answer="hello"))
     assert "did not consider" in read(await world.bob.slash(world.channel, "fork", word="zebra"))
     check(world)
 

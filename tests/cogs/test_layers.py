@@ -392,7 +392,7 @@ async def test_hostile_tokens_stay_text(world: World) -> None:
     for t in range(1, 12):
         text = read(await world.bob.slash(world.channel, "layers", token=t))
         assert text.count("```") == 2
-    assert "Followed" in read(await world.bob.slash(world.channel, "track", words="```, @everyone"))
+    assert "Words followed" in read(await world.bob.slash(world.channel, "track", words="```, @everyone"))
     check(world)
 
 

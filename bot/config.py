@@ -64,24 +64,24 @@ class LensConfig(_Section):
 
     kind: LensName = Field(
         "logit",
-        description="logit: the model's own norm and head at every depth; tuned: what `forwardpass lens train` made;"
-        " jacobian: the pictures show what each depth is disposed to say (`lens train --kind jacobian`), told is the logit lens",
+        description="logit: the model's own norm and head, at every depth; tuned: a lens that `forwardpass lens train` made;"
+        " jacobian: the pictures show what each depth is disposed to say, and the text still uses the logit lens",
     )
     file: str | None = Field(
-        None, min_length=1, description="file of a tuned or jacobian lens; the model's own in the user's cache folder when empty"
+        None, min_length=1, description="file of a tuned or jacobian lens; if empty, this model's in the user's cache folder"
     )
-    top_k: int = Field(10, ge=1, le=50, description="candidates kept at each depth of each answer token")
+    top_k: int = Field(10, ge=1, le=50, description="how many candidates to keep at each depth of each answer token")
     evidence: bool = Field(
         True,
-        description="look further into each answer: attribution, attention, template pull;"
+        description="look further into each answer: what each layer added, what was looked at, how far the prompt pulled;"
         " costs about two thirds of a second pass",
     )
     self_report: bool = Field(
-        True, description="ask the model whether its answer is right, and show how likely a yes was; costs one more short prompt"
+        True, description="ask the model whether its answer is right, and show how likely it said yes; costs one short prompt"
     )
     evidence_tokens: int = Field(1000, ge=0, description="longest prompt and answer, in tokens, that get evidence")
     agreement: int = Field(
-        0, ge=0, le=20, description="answers sampled in the background after each one, to show how many mean the same; 0 is none"
+        0, ge=0, le=20, description="further answers sampled in the background, to show how many mean the same; 0 is none"
     )
 
     @property
@@ -94,7 +94,7 @@ class MonologueConfig(_Section):
     """Who writes the inner voice."""
 
     writer: Literal["told", "model"] = Field(
-        "told", description="told: from the phrase tables; model: the model writes, and only what its facts say is shown"
+        "told", description="told: made from phrase tables; model: the model writes, and only proved sentences are shown"
     )
 
 
@@ -102,19 +102,19 @@ class DiscordConfig(_Section):
     """How the bot behaves in Discord."""
 
     token_file: str | None = Field(
-        None, min_length=1, description="file that holds the bot token, relative to this file; FORWARDPASS_TOKEN comes first"
+        None, min_length=1, description="file that holds the bot token, relative to this file; FORWARDPASS_TOKEN goes first"
     )
     inner_voice: Annotated[InnerVoice, BeforeValidator(_off)] = Field(
         "thread", description="where the inner voice is told: in a thread, behind a button on the answer, or nowhere"
     )
     locale: Literal["en-US", "zh-CN"] | None = Field(
-        None, description="the language to speak for everybody; when empty, each user's own, or of a mention the server's"
+        None, description="the language for everybody; if empty, each user's own, and for mentions the server's"
     )
     channels: Annotated[
         dict[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")], InnerVoice], BeforeValidator(_channel_modes)
     ] = Field(
         default_factory=dict,
-        description="another mode for single channels, by channel id",
+        description="another inner_voice for single channels, by channel id",
         json_schema_extra={"allowed": "numeric channel ids, each with thread, button or off"},
     )
     listen: tuple[Annotated[str, StringConstraints(min_length=1, max_length=100)], ...] = Field(
@@ -122,16 +122,16 @@ class DiscordConfig(_Section):
         description="channels (names or ids) where every message is a question, without a mention; needs message_content: true",
         json_schema_extra={"allowed": "a list of channel names, or of channel ids in quotes"},
     )
-    button_beside_thread: bool = Field(False, description="keep the 💭 Inner voice button on the answer next to the thread too")
-    votes: bool = Field(True, description="👍 and 👎 under each answer; who pressed what is stored, for as long as the run")
+    button_beside_thread: bool = Field(False, description="show the 💭 button on the answer even if there is a thread")
+    votes: bool = Field(True, description="show 👍 and 👎; who pressed which is stored for as long as the answer")
     message_content: bool = Field(
-        False, description="ask Discord for the privileged Message Content intent; mentions, replies and DMs work without it"
+        False, description="ask for the Message Content intent (to read all messages); mentions, replies and DMs need none"
     )
     history_turns: int = Field(
-        6, ge=0, le=50, description="earlier messages of a reply chain (questions and answers) that are put into the prompt"
+        6, ge=0, le=50, description="how many earlier messages of a reply chain (questions and answers) go into the prompt"
     )
-    stream_after_seconds: float = Field(1.5, ge=0, le=60, description="an answer that takes longer than this is streamed")
-    edit_interval_seconds: float = Field(1.2, ge=0, le=60, description="time between two edits of a streamed answer")
+    stream_after_seconds: float = Field(1.5, ge=0, le=60, description="an answer is shown while it is written, after this time")
+    edit_interval_seconds: float = Field(1.2, ge=0, le=60, description="seconds between two edits of such an answer")
 
     def locale_for(self, theirs: object) -> str:
         """The locale to speak in: the one that is fixed here, else ``theirs``, the locale of a user or a server."""
@@ -141,15 +141,15 @@ class DiscordConfig(_Section):
 class ThreadsConfig(_Section):
     """The inner voice's threads."""
 
-    auto_archive: bool = Field(True, description="collapse the thread again after the last write")
-    archive_minutes: Literal[60, 1440, 4320, 10080] = Field(60, description="Discord collapses a quiet thread after this long")
+    auto_archive: bool = Field(True, description="collapse the thread once the inner voice is written")
+    archive_minutes: Literal[60, 1440, 4320, 10080] = Field(60, description="minutes after which a quiet thread collapses")
 
 
 class QueueConfig(_Section):
     """Who waits, and how long the line may get."""
 
-    max_waiting: int = Field(16, ge=0, le=10_000, description="questions that may wait; one more is refused at once")
-    per_user: int = Field(1, ge=1, le=5, description="questions that one user may have in flight")
+    max_waiting: int = Field(16, ge=0, le=10_000, description="how many questions may wait; any more are refused at once")
+    per_user: int = Field(1, ge=1, le=5, description="how many unanswered questions one user may have")
     looks_per_user: int = Field(2, ge=1, le=20, description="looks into earlier answers that one user may have in flight")
 
 
@@ -160,10 +160,10 @@ class StorageConfig(_Section):
         None,
         pattern=r"^(sqlite(\+aiosqlite)?|postgresql(\+\w+)?)://",
         repr=False,  # may hold a password
-        description="SQLAlchemy URL of the database; an SQLite file in the user's data folder when empty",
+        description="SQLAlchemy URL of the database; if empty, an SQLite file in the user's data folder",
         json_schema_extra={"allowed": "sqlite+aiosqlite:///path/of/file or postgresql+asyncpg://user@host/name, or empty"},
     )
-    keep_days: int = Field(30, ge=1, le=3650, description="days after which a run (question, answer, trace) is deleted")
+    keep_days: int = Field(30, ge=1, le=3650, description="days until a question is deleted, with its answer and trace")
 
     def resolved_url(self) -> str:
         """The URL that is really used."""
@@ -175,8 +175,8 @@ class StorageConfig(_Section):
 class LogConfig(_Section):
     """What is logged; the text of messages never is."""
 
-    level: LogLevel = Field("INFO", description="least serious level that is logged")
-    json_lines: bool = Field(False, description="one JSON object a line instead of readable text")
+    level: LogLevel = Field("INFO", description="the least serious messages that are logged")
+    json_lines: bool = Field(False, description="log one JSON object per line instead of readable text")
 
 
 class Config(_Section):

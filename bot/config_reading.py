@@ -26,7 +26,7 @@ DEEPEST = 5  # a section's key may hold a mapping; anything deeper is not a sett
 
 _TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{5,8}\.[\w-]{25,}", re.ASCII)
 _PASSWORD = re.compile(r"://[^\s/@]*@")
-_NO_TOKEN_HERE = "nothing: a bot token never stands in the settings; put it into FORWARDPASS_TOKEN, or into a file of its own that `discord.token_file` names"  # noqa: E501, S105
+_NO_TOKEN_HERE = "no bot token; put it into FORWARDPASS_TOKEN, or into a separate file and set `discord.token_file` to that file"  # noqa: S105
 
 # What PyYAML raises for junk beside its own errors: dates that do not exist, tags on the wrong scalar, endless nesting.
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError, OverflowError)
@@ -117,7 +117,9 @@ def without_secrets(data: object, key: str = "", depth: int = 0) -> tuple[object
     for name, value in pairs:
         dotted = clean(f"{key}.{name}".lstrip("."))
         if isinstance(name, str) and re.fullmatch(r"(\w+_)?token", name, re.IGNORECASE):
-            problems.append(Problem(dotted, HIDDEN, _NO_TOKEN_HERE, f"`{dotted}` is not allowed. Allowed: {_NO_TOKEN_HERE}."))
+            problems.append(
+                Problem(dotted, HIDDEN, _NO_TOKEN_HERE, f"`{dotted}` is not allowed in the settings. Allowed: {_NO_TOKEN_HERE}.")
+            )
             continue
         inner, found = without_secrets(value, dotted, depth + 1)
         problems += found

@@ -127,7 +127,7 @@ class StorageError(ForwardPassError):
         passing: the same may go well later: somebody else holds the lock, the disk is full, the connection is lost.
     """
 
-    hint = "Look at `storage.url` in config.yaml, the free space and the rights of that file and its folder."
+    hint = "Check `storage.url` in config.yaml, the free disk space, and the permissions of that file and its folder."
     for_askers = "I cannot get at my notes right now. Ask again in a few minutes."
 
     def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None, passing: bool = False) -> None:
@@ -154,7 +154,7 @@ class QueueFullError(QueueError):
 class AlreadyAskingError(QueueError):
     """One question a person at a time."""
 
-    hint = "I answer one question per person at a time; delete your question to stop it."
+    hint = "Wait for that answer, or delete your question to stop it."
 
 
 class TooManyLooksError(QueueError):
@@ -176,13 +176,13 @@ class RunError(ForwardPassError):
 class RunExpiredError(RunError):
     """The run is not stored, or not any more."""
 
-    hint = "Ask again, and I will have a fresh inner voice."
+    hint = "Ask the question again, and I will have a new inner voice."
 
 
 class RunOfAnotherModelError(RunError):
     """The run was answered by another model, and its trace was not kept."""
 
-    hint = "Ask again to hear the model of today."
+    hint = "Ask the question again to get an answer from the current model."
 
 
 class NoInnerVoiceError(RunError):
@@ -219,7 +219,7 @@ class DumpTooLargeError(DumpError):
 class DumpFileError(DumpError):
     """A file is no layer dump, or it is damaged."""
 
-    hint = "Make it anew with `forwardpass dump`, or with /dump in Discord."
+    hint = "Make the file again with `forwardpass dump`, or with /dump in Discord."
 
 
 class DiscordSetupError(ForwardPassError):
@@ -229,30 +229,35 @@ class DiscordSetupError(ForwardPassError):
 class MissingTokenError(DiscordSetupError):
     """No bot token was given."""
 
-    hint = "Set FORWARDPASS_TOKEN, or name a file that holds the token as `discord.token_file` in config.yaml."
+    hint = "Set FORWARDPASS_TOKEN to the token, or set `discord.token_file` in config.yaml to a file that holds it."
 
 
 class BadTokenError(DiscordSetupError):
     """Discord refused the token."""
 
-    hint = "Copy it anew from https://discord.com/developers/applications, your application, Bot, Reset Token."
+    hint = (
+        "Get a new token: open your application on https://discord.com/developers/applications, go to Bot, and press Reset Token."
+    )
 
 
 class MissingIntentError(DiscordSetupError):
     """A privileged intent is asked for that the developer portal does not grant."""
 
-    hint = "Turn it on under Bot, Privileged Gateway Intents, or set `discord.message_content: false` in config.yaml."
+    hint = (
+        "Turn it on in Discord's developer portal, under Bot, Privileged Gateway Intents."
+        " Or set `discord.message_content: false` in config.yaml."
+    )
 
 
 class MissingPermissionsError(DiscordSetupError):
     """The bot may not do something in a channel; says which permissions it lacks."""
 
-    hint = "Ask a server admin to allow it for me."
+    hint = "Ask a server admin to grant it to me."
 
     def __init__(self, permissions: Iterable[str], where: str = Sentence("here")) -> None:
         self.permissions = tuple(permissions)
         names = permission_names(self.permissions)
-        super().__init__(Sentence("I lack a permission {where}: {names}.", where=where, names=names))
+        super().__init__(Sentence("I am missing a permission {where}: {names}.", where=where, names=names))
 
 
 def permission_names(permissions: Iterable[str]) -> str:

@@ -159,7 +159,7 @@ def _probing(look: Callable[[Prober], T | Pieces[T]]) -> Callable[[Engine], T | 
 
     def work(engine: Engine) -> T | Pieces[T]:
         if not isinstance(engine, Prober):
-            raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+            raise UnsupportedArchitectureError("This model can be read only through the lens.")
         return look(engine)
 
     return work

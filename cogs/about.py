@@ -35,7 +35,7 @@ class About(commands.Cog):
         text = help_text(command_lines(self._bot.tree, locale), locale)
         await tell(interaction, Card(text))
 
-    @app_commands.command(name="about", description="What I am, what I keep, and who is thinking.")
+    @app_commands.command(name="about", description="What I am, what I store, and which model is thinking.")
     @everywhere
     async def about(self, interaction: Press) -> None:
         """What this bot is."""

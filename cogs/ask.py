@@ -70,11 +70,11 @@ class Ask(commands.Cog):
     @app_commands.command(name="ask", description="Ask me a question; my answer comes with my inner voice.")
     @app_commands.describe(
         question="For example: How many eyes does my foot have?",
-        style="chat: as an assistant. story: as the next line of a list of questions and answers.",
-        temperature="0 always takes the likeliest token; the higher, the more is left to chance.",
-        seed="The same seed gives the same answer; drawn anew when empty.",
-        inner_voice="Tell what went on inside me; true unless you say false.",
-        private="You alone see my answer and its inner voice.",
+        style="chat: I answer as an assistant. story: I continue a list of questions and answers.",
+        temperature="0: I always take the likeliest next word. The higher, the more I leave to chance.",
+        seed="The same seed gives the same answer. If empty, I draw a new one.",
+        inner_voice="Whether I tell what went on inside me. I do, unless you choose False.",
+        private="Only you see my answer and its inner voice.",
     )
     @app_commands.allowed_installs(guilds=True, users=True)
     @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)

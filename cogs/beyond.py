@@ -49,8 +49,10 @@ class Beyond(commands.Cog):
         private = not in_thread(interaction) or await self._app.beyond.hidden(run_id)
         await wait_for(interaction, lambda reply: self._fork(interaction, reply, run_id, token, t), private=private)
 
-    @app_commands.command(name="why", description="Measure which of my blocks a word of my answer hangs on.")
-    @app_commands.describe(answer=ANSWER_HELP, word="Which token of my answer, counted from 1; the pivotal one when empty.")
+    @app_commands.command(name="why", description="Measure which of my layers (blocks) a word of my answer depends on.")
+    @app_commands.describe(
+        answer=ANSWER_HELP, word="Number of a token (piece of a word) in my answer. If empty: the deciding word (pivotal token)."
+    )
     @everywhere
     async def why(
         self, interaction: Press, answer: str | None = None, word: app_commands.Range[int, 1, 4096] | None = None
@@ -63,8 +65,12 @@ class Beyond(commands.Cog):
 
         await lead(interaction, work, private=False)
 
-    @app_commands.command(name="fork", description="The road not taken: go on from a word that I considered and dropped.")
-    @app_commands.describe(word="A word that I considered at the pivotal token.", answer=ANSWER_HELP)
+    @app_commands.command(
+        name="fork", description="The road not taken: I answer again from a word that I considered and dropped."
+    )
+    @app_commands.describe(
+        word="A word that I considered where the answer was decided (at the pivotal token).", answer=ANSWER_HELP
+    )
     @everywhere
     async def fork(self, interaction: Press, word: str, answer: str | None = None) -> None:
         """``word`` is an id from the autocomplete, or the word itself."""
@@ -76,7 +82,7 @@ class Beyond(commands.Cog):
             wanted = word.strip().casefold()
             found = next((c for c in choices if f"id:{c.id}" == wanted or c.text.strip().casefold() == wanted), None)
             if found is None:
-                raise NoInnerVoiceError("I did not consider that word there. Choose one of those that are offered.")
+                raise NoInnerVoiceError("I did not consider that word at that point. Choose one from the list.")
             return await self._fork(interaction, reply, run_id, found.id)
 
         await wait_for(interaction, work, private=False)
@@ -95,7 +101,9 @@ class Beyond(commands.Cog):
             for c in fitting[: show.MOST_ROADS]
         ]
 
-    @app_commands.command(name="reconsider", description="Second thoughts: ask me again with my inner voice before me.")
+    @app_commands.command(
+        name="reconsider", description="Second thoughts: I get the question again, and my inner voice to read with it."
+    )
     @app_commands.describe(answer=ANSWER_HELP)
     @everywhere
     async def reconsider(self, interaction: Press, answer: str | None = None) -> None:
@@ -106,11 +114,13 @@ class Beyond(commands.Cog):
 
         await wait_for(interaction, work, private=False)
 
-    @app_commands.command(name="compare", description="Two questions side by side, held against matched controls.")
+    @app_commands.command(
+        name="compare", description="Compare two questions, and check the difference against similar plain questions (controls)."
+    )
     @app_commands.describe(
         a="For example: How many eyes does my foot have?",
         b="For example: How many eyes does a giraffe have?",
-        controls="Three to six plain questions of the same shape, with ; between them; those of my bank when empty.",
+        controls="Three to six plain questions of the same form, separated by ; If empty, I use my own.",
     )
     @everywhere
     async def compare(
@@ -148,7 +158,7 @@ class Beyond(commands.Cog):
     async def _crossing(self, interaction: Press, run_id: str) -> Cards:
         crossing = await self._app.beyond.crossing(run_id)
         if not crossing.choices:
-            raise NoInnerVoiceError("I considered nothing else there.")
+            raise NoInnerVoiceError("I considered no other word at that point.")
         return [show.CrossingCard(crossing, locale_of(interaction))]
 
     async def _fork(self, interaction: Press, reply: CardReply, run_id: str, token: int, t: int | None = None) -> Answers:

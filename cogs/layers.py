@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from bot.client import ForwardPassBot
     from models.trace import Trace
 
-SHARE_HELP = "Show it to everybody here; otherwise you alone see it."
-WHICH_HELP = "Which token of my answer, counted from 1; the pivotal one when empty."
+SHARE_HELP = "Show it to everybody here. Otherwise only you see it."
+WHICH_HELP = "Number of a token (piece of a word) in my answer. If empty: the deciding word (pivotal token)."
 Format = Literal["html", "json", "csv", "npz", "safetensors", "json.gz", "csv.gz"]
 Place = app_commands.Range[int, 1, 4096]
 
@@ -53,8 +53,8 @@ class Layers(commands.Cog):
     @app_commands.describe(
         answer=ANSWER_HELP,
         token=WHICH_HELP,
-        colour="Draw the heat map around that token, too, coloured by this.",
-        lens="What to read through; my usual lens when empty.",
+        colour="Also draw the heat map around that token, and colour it by this.",
+        lens="The lens to read my layers through. If empty: my usual one.",
         share=SHARE_HELP,
     )
     @everywhere
@@ -77,7 +77,7 @@ class Layers(commands.Cog):
 
         await lead(interaction, work, private=not share)
 
-    @app_commands.command(name="track", description="Follow up to five words across my depths, as a chart.")
+    @app_commands.command(name="track", description="Chart how likely up to five words were at each of my depths (layers).")
     @app_commands.describe(
         words="Up to five words, with commas between them. For example: no, one, two",
         answer=ANSWER_HELP,
@@ -105,12 +105,12 @@ class Layers(commands.Cog):
 
     @app_commands.command(name="dump", description="Everything that my second pass read, as a file.")
     @app_commands.describe(
-        what="lens: what each depth would say. hidden: the residual stream. attention: all heads.",
-        format="html opens in a browser, csv in a spreadsheet; json, npz and safetensors are for programs.",
+        what="lens: what each depth would say. hidden: its state (residual stream). attention: all heads.",
+        format="html opens in a browser, csv in a spreadsheet. json, npz and safetensors are for programs.",
         answer=ANSWER_HELP,
-        positions="Which tokens, such as 1-5,8 (p1-p3 of the prompt); those of the answer when empty.",
-        depths="Which depths, from 0 (the input) up, such as 0,10-12; all when empty.",
-        lens="What to read through; my usual lens when empty.",
+        positions="Which tokens, such as 1-5,8, or p1-p3 of the prompt. If empty: all tokens of the answer.",
+        depths="Which depths (layers), such as 0,10-12. Depth 0 is the input. If empty: all.",
+        lens="The lens to read my layers through. If empty: my usual one.",
         share=SHARE_HELP,
     )
     @everywhere

@@ -100,8 +100,8 @@ def choose(wanted: Chosen, *, least: int, most: int, usual: Sequence[int], error
     if outside or not chosen:
         ends = {"least": least, "most": most}
         if outside:
-            raise error(Sentence("There is no {of} {number}: they go from {least} to {most}.", of=of, number=outside[0], **ends))
-        raise error(Sentence("None was chosen: they go from {least} to {most}.", **ends))
+            raise error(Sentence("There is no {of} {number}. Choose from {least} to {most}.", of=of, number=outside[0], **ends))
+        raise error(Sentence("Nothing was chosen. Choose from {least} to {most}.", **ends))
     return np.asarray(chosen, dtype=np.int64)
 
 
@@ -210,7 +210,7 @@ def _rows(trace: Trace, rows: IntArray) -> Trace:
         at = np.flatnonzero(rows == found.causal.t)
         parts["causal"] = replace(found.causal, t=int(at[0])) if len(at) else None
         if not len(at):
-            notes["causal"] = Sentence("The token that was checked is not at a chosen position.")
+            notes["causal"] = Sentence("The causal check is about a token that is not among the chosen positions.")
     tokens = tuple(trace.tokens[t] for t in rows)
     return replace(trace, tokens=tokens, findings=replace(found, notes=notes, **parts), **cut)
 

@@ -91,7 +91,7 @@ class DownloadError(ModelError):
 class OutOfMemoryError(ModelError):
     """The device ran out of memory."""
 
-    hint = "Ask something shorter, or choose a smaller model, dtype or `sampling.max_new_tokens`."
+    hint = "Ask something shorter. The host can also choose a smaller model or `model.dtype`, or lower `sampling.max_new_tokens`."
     for_askers = "I ran out of memory over that. Ask something shorter."
 
 
@@ -116,7 +116,7 @@ class LensError(ModelError):
 class LensNotFoundError(LensError):
     """No lens lies where it was looked for."""
 
-    hint = "Train one with `forwardpass lens train`, or name its file as `lens.file`."
+    hint = "Train a lens with `forwardpass lens train`, or set `lens.file` to the file of one."
 
 
 class LensFileError(LensError):
@@ -129,7 +129,9 @@ class LensFileError(LensError):
 class LensOfAnotherModelError(LensError):
     """The lens was made for another model, whose states mean something else."""
 
-    hint = "Train one for this model with `forwardpass lens train`, or set `model.id` to the lens's model."
+    hint = (
+        "Train a lens for this model with `forwardpass lens train`, or set `model.id` to the model that this lens was made for."
+    )
     for_askers = "The file of that lens was made for another model. My host's log says more."
 
 
@@ -154,13 +156,13 @@ class QuestionTooLongError(QuestionError):
 class NoSuchTokenError(QuestionError):
     """Asked about a token that the answer does not have, or for one that the model does not have."""
 
-    hint = "Choose one of the answer's own tokens, or one that it considered."
+    hint = "Choose a token of the answer, or one that the model considered."
 
 
 class NoSuchDepthError(QuestionError):
     """Asked about a depth that the model does not have."""
 
-    hint = "Depth 0 is the embeddings, each block puts out one depth more."
+    hint = "Depth 0 is the model's input (its embeddings). Each block (layer) adds one depth."
 
 
 class AnswerCancelledError(ForwardPassError):

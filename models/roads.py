@@ -19,7 +19,9 @@ def check_token(answer: Answer, t: int) -> None:
 def check_place(count: int, t: int) -> None:
     """The same for an answer of ``count`` tokens."""
     if not 0 <= t < count:
-        raise NoSuchTokenError(Sentence("The answer has {count} tokens; there is no token {at}.", count=count, at=t + 1))
+        raise NoSuchTokenError(
+            Sentence("The answer has {count} tokens (pieces of words), so there is no token {at}.", count=count, at=t + 1)
+        )
 
 
 def check_road(road: Road, vocabulary: int) -> None:
@@ -31,5 +33,7 @@ def check_road(road: Road, vocabulary: int) -> None:
     check_token(road.answer, road.t)
     if not 0 <= road.token < vocabulary:
         raise NoSuchTokenError(
-            Sentence("The model has {count} tokens; there is no token id {token}.", count=vocabulary, token=road.token)
+            Sentence(
+                "The model's vocabulary has {count} tokens, so there is no token id {token}.", count=vocabulary, token=road.token
+            )
         )

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
-
 from models.sentences import Sentence
+from models.settings import DEFAULT_MODEL as DEFAULT_MODEL
+from models.settings import ModelConfig as ModelConfig
+from models.settings import PromptConfig as PromptConfig
+from models.settings import Quantization as Quantization
+from models.settings import Sampling as Sampling
 
 if TYPE_CHECKING:
     from models.dump import Chosen, LayerDump, What
@@ -22,63 +25,9 @@ if TYPE_CHECKING:
 
 Style = Literal["chat", "story"]
 Finish = Literal["stop", "length", "cancelled"]
-Quantization = Literal["none", "bnb-int8", "bnb-int4"]
 LearnedLens = Literal["tuned", "jacobian"]
 LensName = Literal["logit", "tuned", "jacobian"]
 LENSES: tuple[LensName, ...] = ("logit", "tuned", "jacobian")
-
-DEFAULT_MODEL = "default"
-
-
-class ModelConfig(BaseModel):
-    """Which model to load, and where to put it. Each field is a key under `model:` in config.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str = Field(DEFAULT_MODEL, min_length=1, description="`default`, a Hugging Face id, a local folder or a .gguf file")
-    revision: str | None = Field(None, description="branch, tag or commit of a Hugging Face id; pin it for reproducible answers")
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cuda, cuda:N, mps or cpu")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: bfloat16 on GPUs, float32 on CPU")
-    device_map: str | dict[str, int | str] | None = Field(
-        None, description="accelerate's device map: auto, balanced, sequential, or module: device"
-    )
-    max_memory: dict[int | str, str] | None = Field(None, description="accelerate's limits, such as {0: 20GiB, cpu: 48GiB}")
-    quantization: Quantization = Field("none", description="none, bnb-int8 or bnb-int4 (needs the `quant` extra)")
-    memory_limit: ByteSize | None = Field(
-        None,
-        gt=0,
-        description="most memory that a second pass may take for its chunks; by what is free when empty",
-        json_schema_extra={"allowed": "a size such as 512MiB, or empty"},
-    )
-    max_batch: int = Field(32, ge=1, le=256, description="how many answers are written at the same time; the others wait")
-    cache_dir: str | None = Field(None, description="where the default model is kept; the user's cache folder when empty")
-
-
-class Sampling(BaseModel):
-    """How the next token is drawn. Each field is a key under `sampling:` in config.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    temperature: float = Field(0.0, ge=0.0, le=2.0, description="0 is greedy: always the likeliest token")
-    top_p: float = Field(1.0, gt=0.0, le=1.0, description="draw from the smallest set that holds this much probability")
-    top_k: int = Field(0, ge=0, description="draw from the k likeliest tokens; 0 is all")
-    max_new_tokens: int = Field(120, ge=1, le=4096, description="longest answer, in tokens")
-    max_thinking_tokens: int = Field(
-        512, ge=1, le=32_768, description="longest reasoning before an answer, in tokens, of a model that reasons"
-    )
-    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="same seed, same answer; drawn anew when empty")
-
-
-class PromptConfig(BaseModel):
-    """How a question becomes a prompt. Each field is a key under `prompt:` in config.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    style: Literal["auto", "chat", "story"] = Field("auto", description="chat when the model has a chat template, else story")
-    system: str | None = Field(None, description="system prompt of the chat style; the model's own when empty")
-    max_question_tokens: int = Field(
-        1500, ge=16, le=1_000_000, description="longest question, in tokens; one that is longer is refused"
-    )
 
 
 @dataclass(frozen=True, slots=True)

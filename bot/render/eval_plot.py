@@ -54,7 +54,7 @@ def _reliability(axes: Axes, scores: list[Score]) -> None:
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left")
     axes.set_ylabel("share right", fontsize=9, color=FAINT)
-    heading(axes, "Reliability", "figure's value, mean of each bin; larger marks hold more answers")
+    heading(axes, "Reliability", "the measure's value, mean of each bin; larger marks are more answers")
 
 
 def _bars(axes: Axes, scores: list[Score]) -> None:
@@ -71,4 +71,4 @@ def _bars(axes: Axes, scores: list[Score]) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1)
     axes.xaxis.grid(True, color=GRID, linewidth=0.8)
-    heading(axes, "Telling wrong answers", "AUROC with 95 % interval; dashed: chance; full blue: beats the baseline")
+    heading(axes, "Flagging wrong answers", "AUROC with 95 % interval; dashed: chance; full blue: beats the baseline")

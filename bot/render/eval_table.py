@@ -86,7 +86,7 @@ def _accuracy(report: Report, narrow: bool) -> Table:
 
 
 def _scores(report: Report, narrow: bool) -> Table:
-    caption = "AUROC: how often a wrong answer has more doubt than a right one; 0.5 is chance. ECE: calibration error."
+    caption = "AUROC: how often a wrong answer gets more doubt than a right one; 0.5 is chance. ECE: calibration error."
     heads = ("AUROC\n(95 %)", "minus\nbaseline") if narrow else ("AUROC (95 %)", "minus baseline (95 %)")
     columns = ("measure", "n", *heads, "tricks", "twins", "ECE")
     table = _table("Which confidence measure flags a wrong answer", *columns, narrow=narrow, caption=caption)

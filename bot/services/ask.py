@@ -204,7 +204,7 @@ class AskService:
 
     async def give_up(self, run: Run) -> None:
         """Close a run that cannot be answered any more."""
-        await self._runs.mark(run.id, "failed", error=ShuttingDownError("A restart came before the answer."))
+        await self._runs.mark(run.id, "failed", error=ShuttingDownError("I was restarted before I could answer."))
 
     async def shown(self, run_id: str, message_ids: list[int], voice: VoiceState = "none") -> None:
         """Remember the messages in which the answer stands, and where its voice is; back when that is written."""

@@ -121,7 +121,7 @@ class BeyondService:
         hidden = found is not None and found.private and found.user_id != user_id
         if found is None or hidden or not {found.channel_id, found.thread_id} & set(channel_ids):
             raise NoInnerVoiceError(
-                "I know of no such answer in this channel. Ask me something first, or link an answer from here."
+                "I cannot find that answer in this channel. Ask me something first, or give the link of one of my answers here."
             )
         return found
 
@@ -181,7 +181,7 @@ class BeyondService:
         crossing = await self.crossing(run_id, t=t)
         choice = next((c for c in crossing.choices if c.id == token), None)
         if choice is None:
-            raise NoSuchTokenError("I did not consider that token there. Choose one of those that are offered.")
+            raise NoSuchTokenError("I did not consider that token at that point. Choose one from the list.")
         answer = await self._voices.answer_of(crossing.run)
         job = Job(crossing.run.question, style=answer.style, sampling=answer.sampling, road=Road(answer, crossing.t, token))
         # In a conversation this answer stands in the place of the one that it left.
@@ -227,6 +227,6 @@ def _of(run: Run, request: AskRequest) -> AskRequest:
 def _token(trace: Trace, t: int | None) -> int:
     at = read.pivotal(trace) if t is None else t
     if at is None:
-        raise NoInnerVoiceError("No word of that answer was decided: there is nothing to look into.")
+        raise NoInnerVoiceError("That answer has no deciding word (pivotal token), so there is nothing to look into.")
     check_place(trace.length, at)
     return at

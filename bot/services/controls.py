@@ -40,9 +40,9 @@ def given(text: str, *questions: str) -> tuple[str, ...]:
     controls = [part for key, part in found.items() if key not in {normalised(question) for question in questions}]
     if not LEAST <= len(controls) <= MOST or any(len(part) > _LONGEST for part in controls):
         raise QuestionError(
-            Sentence("That makes {count} controls.", count=len(controls)),
+            Sentence("That makes {count} control questions.", count=len(controls)),
             hint=Sentence(
-                "Write {least} to {most} different plain questions of the same shape, with a semicolon between them.",
+                "Write {least} to {most} different plain questions of the same form, separated by semicolons.",
                 least=LEAST,
                 most=MOST,
             ),

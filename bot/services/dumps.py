@@ -124,7 +124,8 @@ class DumpService:
         """The dump of a run as a file; a file that is too large is gone again. Raises what `of` raises, and OSError."""
         if wish.form == "html" and (wish.what != "lens" or wish.depths is not None):
             raise DumpChoiceError(
-                "A page shows what the lens reads at every depth.", hint="Choose lens and positions alone, or another format."
+                "An HTML page always shows what the lens reads at every depth.",
+                hint="Choose only the lens and positions, or choose another format.",
             )
         run = await self._runs.get(run_id)
         dump, others = await (self._lens(run, wish) if wish.what == "lens" else self._states(run, wish))
@@ -207,7 +208,7 @@ def places(text: str) -> tuple[int, ...]:
         low, high = (int(n) if n.isascii() and n.isdecimal() and len(n) < 8 else -1 for n in (first, last if dash else first))
         if low < 0 or high < low or high - low >= _MOST_PLACES:
             raise DumpChoiceError(
-                Sentence("`{text}` is no choice.", text=text[:40]), hint="Write numbers and ranges, such as 3-7,9."
+                Sentence("I cannot read `{text}`.", text=text[:40]), hint="Write numbers and ranges like 3-7,9."
             )
         found.update(range(low, high + 1))
     return tuple(sorted(found))
@@ -229,7 +230,7 @@ def _too_large(wish: Wish, size: int, positions: int, depths: int, *, estimated:
     about = Sentence("at least ") if estimated else ""
     return DumpTooLargeError(
         Sentence(
-            "As {form} this dump has {about}{size}; {limit} may be sent here.",
+            "This dump has {about}{size} as {form}, but only {limit} may be sent here.",
             form=wish.form,
             about=about,
             size=size_text(size),

@@ -34,7 +34,7 @@ def figures(answer: Answer, info: ModelInfo | None, *, name: str = "") -> list[s
     if answer.thinking:
         parts.append(Sentence("thought for {count} tokens first", count=answer.thinking))
     if answer.finish == "length":
-        parts.append(Sentence("cut at the longest answer I may give"))
+        parts.append(Sentence("cut off: my answers may not be longer"))
     if answer.dropped_turns:
-        parts.append(Sentence("the {count} oldest turns did not fit my context", count=answer.dropped_turns))
+        parts.append(Sentence("the {count} oldest messages of this conversation no longer fit", count=answer.dropped_turns))
     return parts

@@ -177,9 +177,11 @@ def words_of(text: str) -> tuple[str, ...]:
     parts = [part.strip() for part in text.replace("，", ",").replace("、", ",").split(",")] if _commas(text) else text.split()
     words = tuple(dict.fromkeys(part for part in parts if part))
     if not 1 <= len(words) <= MOST_WORDS:
-        raise NoInnerVoiceError(Sentence("I follow one to {most} words at a time. Put commas between them.", most=MOST_WORDS))
+        raise NoInnerVoiceError(
+            Sentence("I can follow one to {most} words at a time. Separate them with commas.", most=MOST_WORDS)
+        )
     if any(len(word) > LONGEST_WORD for word in words):
-        raise NoInnerVoiceError(Sentence("A word may have {most} characters.", most=LONGEST_WORD))
+        raise NoInnerVoiceError(Sentence("A word may have at most {most} characters.", most=LONGEST_WORD))
     return words
 
 

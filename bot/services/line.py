@@ -68,7 +68,7 @@ class WaitingLine:
             raise AlreadyAskingError("I am still busy with your last question.")
         if not owed and not self._free and len(self._waiting) >= self._max_waiting:
             raise QueueFullError(
-                Sentence("{count} people are waiting already, and that is as many as I take.", count=len(self._waiting))
+                Sentence("{count} people are already waiting, and I cannot take more.", count=len(self._waiting))
             )
         turn = asyncio.get_running_loop().create_future()
         place = Place(user_id, next(self._arrivals), held, on_position, turn)

@@ -30,7 +30,10 @@ def positions_of(text: str | None, *, prompt: int, answer: int, answer_alone: bo
         span = _SPAN.fullmatch(part)
         if span is None:
             raise NoSuchTokenError(
-                Sentence("I cannot read “{part}”. Write tokens as 1-5,8, and those of the prompt as p1-p3.", part=part[:20])
+                Sentence(
+                    "I cannot read “{part}”. Write tokens of the answer like 1-5,8, and tokens of the prompt like p1-p3.",
+                    part=part[:20],
+                )
             )
         asked, first = bool(span["a"]), int(span["first"])
         if asked and answer_alone:
@@ -45,7 +48,9 @@ def positions_of(text: str | None, *, prompt: int, answer: int, answer_alone: bo
         count, name = (prompt, Sentence("The prompt")) if asked else (answer, Sentence("The answer"))
         if not 1 <= first <= last <= count:
             raise NoSuchTokenError(
-                Sentence("{name} has tokens 1 to {count}; “{part}” is none of them.", name=name, count=count, part=part[:20])
+                Sentence(
+                    "{name} has tokens 1 to {count}, and “{part}” is not one of them.", name=name, count=count, part=part[:20]
+                )
             )
         start = -1 if asked else prompt - 1
         found |= dict.fromkeys(range(start + first, start + last + 1))
@@ -65,7 +70,7 @@ def depths_of(text: str | None) -> tuple[int, ...] | None:
         span = _SPAN.fullmatch(part)
         last = int(span["last"] or span["first"]) if span and not span["a"] else -1
         if span is None or not int(span["first"]) <= last <= MOST:
-            raise NoSuchDepthError(Sentence("I cannot read “{part}”. Write depths as 0,10-12.", part=part[:20]))
+            raise NoSuchDepthError(Sentence("I cannot read “{part}”. Write depths like 0,10-12.", part=part[:20]))
         found |= dict.fromkeys(range(int(span["first"]), last + 1))
     return tuple(sorted(found))
 

@@ -9,10 +9,10 @@ from models.trace import Trace
 
 _HEAD = {"en": "How sure", "zh": "有多确定"}
 _PROBABILITY = {"en": "mean token probability {:.0%}", "zh": "平均词元概率 {:.0%}"}
-_P_TRUE = {"en": "asked whether it is right, yes {:.0%}", "zh": "自问对不对，答“是” {:.0%}"}
-_FAINT = {"en": " (yes and no together had only {:.0%})", "zh": "（“是”与“否”合计仅 {:.0%}）"}
-_AGREEMENT = {"en": "{} of {} asked again said the same", "zh": "再问 {1} 次，{0} 次意思相同"}
-_MEANINGS = {"en": " ({} meanings among them)", "zh": "（共 {} 种意思）"}
+_P_TRUE = {"en": "asked whether its answer is right, it says yes with {:.0%}", "zh": "自问对不对，答“是” {:.0%}"}
+_FAINT = {"en": " (though yes and no together had only {:.0%})", "zh": "（“是”与“否”合计仅 {:.0%}）"}
+_AGREEMENT = {"en": "{} of {} further answers meant the same", "zh": "再问 {1} 次，{0} 次意思相同"}
+_MEANINGS = {"en": " ({} different meanings among them)", "zh": "（共 {} 种意思）"}
 
 ENOUGH = 0.5
 """Below this much on yes and no together, the line says so: the share of yes then means little."""

@@ -194,7 +194,8 @@ class VoiceService:
         info = await self._model.ready()
         if (run.model_id, run.revision) != (info.id, info.revision):
             raise RunOfAnotherModelError(
-                Sentence("That was {then}, and I am {now} by now.", then=run.model_id, now=info.name), request_id=run.id
+                Sentence("That answer came from the model {then}, and I now run {now}.", then=run.model_id, now=info.name),
+                request_id=run.id,
             )
 
     async def answer_of(self, run: Run) -> Answer:
@@ -209,7 +210,7 @@ class VoiceService:
         await self.same_model(run)
         answer = await self._runs.load_answer(run.id)
         if not answer.answer_ids:
-            raise NoInnerVoiceError("I said nothing there, so there was nothing to think.", request_id=run.id)
+            raise NoInnerVoiceError("I said nothing in that answer, so there is no inner voice to tell.", request_id=run.id)
         return answer
 
     async def prepare(self, run_id: str) -> None:

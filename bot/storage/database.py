@@ -146,8 +146,8 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
 
 def _no_such_url() -> StorageError:
     return StorageError(
-        "The database's URL is not one that I can open.",
-        hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty; other databases need their async driver.",
+        "I cannot open the database URL in `storage.url`.",
+        hint="Set `storage.url` to sqlite+aiosqlite:///file, or leave it empty. For another database, install its async driver.",
     )
 
 

@@ -37,6 +37,6 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
             Sentence(
                 "The database has schema {schema}, which this version does not know.", schema=", ".join(sorted(present - known))
             ),
-            hint="It was written by a newer version of Forward Pass: update, or name another file as `storage.url`.",
+            hint="A newer version of Forward Pass wrote it. Update Forward Pass, or set `storage.url` to another file.",
         )
     command.upgrade(config, revision)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Press = discord.Interaction["ForwardPassBot"]
-ANSWER_HELP = "Link of an answer of mine in this channel; the last one when empty."
+ANSWER_HELP = "Link of one of my answers in this channel. If empty: my last answer."
 everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 ARCHIVED = 50083
 """Discord's code for: this thread is archived."""
@@ -69,7 +69,7 @@ async def find(interaction: Press, link: str | None, *, own: bool = False) -> Ru
     """
     linked = _LINK.fullmatch(link.strip()) if link else None
     if link and linked is None:
-        raise NoInnerVoiceError("That is no link of a message. Copy the link of an answer of mine.")
+        raise NoInnerVoiceError("That is not a link to a message. Copy the link of one of my answers.")
     return await find_message(interaction, int(linked[1]) if linked else None, own=own)
 
 

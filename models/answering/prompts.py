@@ -65,7 +65,11 @@ def choose_style(tokenizer: Any, wanted: str | None) -> Style:
         if style == wanted:
             return style
     template = templates.of(tokenizer)
-    why = Sentence("This model has no chat template, so it cannot chat.") if template is None else template.trouble
+    why = (
+        Sentence("This model has no chat template, so the prompt style `chat` does not work with it.")
+        if template is None
+        else template.trouble
+    )
     raise ModelError(why or "", hint="Use the prompt style `story` or `auto`.")
 
 
@@ -100,7 +104,7 @@ def build(tokenizer: Any, job: Job, config: PromptConfig, context: int, *, rows:
     if room < min(wanted, LEAST_ANSWER):
         raise QuestionTooLongError(
             Sentence(
-                "The question needs {count} tokens with its prompt, and this model holds {context}, answer included.",
+                "The question takes {count} tokens (pieces of words) with its prompt, and only {context} fit, answer included.",
                 count=len(ids),
                 context=context,
             ),

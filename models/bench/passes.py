@@ -114,7 +114,9 @@ def check_length(answer: Answer, new_tokens: int) -> None:
         ModelError: it did, or the context left no room.
     """
     if len(answer.answer_ids) != new_tokens:
-        raise ModelError(f"An answer has {len(answer.answer_ids)} tokens instead of the {new_tokens} that were asked for.")
+        raise ModelError(
+            f"An answer has {len(answer.answer_ids)} tokens instead of the {new_tokens} that the benchmark asked for."
+        )
 
 
 class _Ways:

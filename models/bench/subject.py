@@ -105,8 +105,8 @@ def of_config(config: ModelConfig, say: Say, *, lens: LensName = "logit", lens_f
     """
     if config.quantization != "none" or config.device_map is not None or config.max_memory is not None:
         raise ModelError(
-            "The benchmark compares with plain transformers, on one device and without quantization.",
-            hint="Set `model.quantization` to none and empty `model.device_map` and `model.max_memory`.",
+            "The benchmark compares with plain transformers, so it needs one device and no quantization.",
+            hint="Set `model.quantization` to none, and leave `model.device_map` and `model.max_memory` empty.",
         )
     made = engine.load(config, kind=lens, lens_file=lens_file, on_stage=say)
     if not made.tokenizer.chat_template:
@@ -192,7 +192,7 @@ def _check_room(config: Any, name: str, device: torch.device, dtype: torch.dtype
         raise OutOfMemoryError(
             f"`{name}` in {str(dtype).removeprefix('torch.')}{who} {needed / 2**30:.1f} GiB,"
             f" and {device} has {free / 2**30:.1f} GiB free.",
-            hint="Cut it with --layers, choose --dtype bfloat16, or a smaller --shape.",
+            hint="Make it smaller with --layers, or choose --dtype bfloat16 or a smaller --shape.",
         )
 
 

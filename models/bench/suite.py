@@ -173,7 +173,7 @@ def notes(second: Sequence[SecondPass] | None) -> tuple[str, ...]:
     for work in second or ():
         way = work.ways.get(passes.CAPTURED)
         if way is None:
-            told.append("This engine keeps no states of the answer pass; every second pass recomputes them.")
+            told.append("This engine keeps no states of the answer pass, so every second pass recomputes them.")
         elif way.states != "captured":
-            told.append(f"After {work.answer_tokens} tokens the engine had no captured states any more and recomputed them.")
+            told.append(f"After {work.answer_tokens} tokens, the engine no longer had the captured states and recomputed them.")
     return tuple(dict.fromkeys(told))

@@ -334,7 +334,7 @@ def _check(job: Job) -> None:
         raise EmptyQuestionError("There is no question to answer.")
     words = len(_split(job.question))
     if words + 16 > _CONTEXT:
-        raise QuestionTooLongError(Sentence("The question has {count} tokens; {most} fit.", count=words, most=_CONTEXT - 16))
+        raise QuestionTooLongError(Sentence("The question has {count} tokens; only {most} fit.", count=words, most=_CONTEXT - 16))
 
 
 def _sampler(sampling: Sampling) -> dict[str, float | int]:

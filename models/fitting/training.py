@@ -236,4 +236,4 @@ def _kept(path: Path) -> list[Text]:
     try:
         return [Text(tuple(ids), start) for ids, start in torch.load(path, weights_only=True)]
     except Exception as error:  # torch raises what its readers raise
-        raise LensTrainingError("There is no training to go on with.", hint="Begin without --resume.") from error
+        raise LensTrainingError("There is no training to continue.", hint="Start without --resume.") from error

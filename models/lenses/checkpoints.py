@@ -26,7 +26,7 @@ def read_checkpoint(path: Path | None) -> dict[str, Any]:
         LensTrainingError: there is none, or it is damaged.
     """
     if path is None or not path.is_file():
-        raise LensTrainingError(f"There is no checkpoint {path or ''} to go on from.", hint="Begin without --resume.")
+        raise LensTrainingError(f"There is no checkpoint {path or ''} to continue from.", hint="Start without --resume.")
     try:
         held: dict[str, Any] = torch.load(path, weights_only=True)
         held["recipe"]  # a file of something else has none
@@ -46,10 +46,11 @@ def kept_as(held: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
     now, then = identity["recipe"], held["recipe"]
     began = ", ".join(f"{k} {v}" for k, v in then.items() if v != now.get(k))
     raise LensTrainingError(
-        f"The checkpoint was begun with another recipe ({began or 'another text'}).", hint="Give the same options again."
+        f"The checkpoint was started with other settings ({began or 'another text'}).",
+        hint="Give the same options as when it was started.",
     )
 
 
 def damaged(path: Path | None) -> LensTrainingError:
     """The error of a checkpoint that cannot be read into this training."""
-    return LensTrainingError(f"The checkpoint {path} is damaged, or of another model.", hint="Begin without --resume.")
+    return LensTrainingError(f"The checkpoint {path} is damaged, or belongs to another model.", hint="Start without --resume.")

@@ -211,7 +211,9 @@ class _Average:
     def result(self) -> Fitted:
         mean, count = self._sum / self.texts, self.texts
         if not bool(mean.isfinite().all()):
-            raise LensTrainingError("The Jacobians left the numbers.", hint="Use a dtype of more range.")
+            raise LensTrainingError(
+                "The Jacobians overflowed: they are no longer finite numbers.", hint="Use a dtype with a larger range."
+            )
         length = mean.double().pow(2).sum((1, 2))  # (L,)
         spread = ((self._squares / count - length).clamp_min(0) / max(1, count - 1) / length.clamp_min(1e-30)).sqrt()
         return Fitted(mean, tuple(spread.tolist()) if count > 1 else (), count, self.positions)

@@ -65,20 +65,20 @@ class Shelf:
         file = named or store.default_file(self._config, name)
         train = "forwardpass lens train" + (" --kind jacobian" if name == "jacobian" else "")
         if not file.is_file():
-            where = Sentence(" There is no lens {path}.", path=named) if named else ""
+            where = Sentence(" There is no lens file {path}.", path=named) if named else ""
             raise LensNotFoundError(
                 Sentence("This model has no {name} lens yet.{where}", name=Sentence(name), where=where),
-                hint=Sentence("Whoever hosts me makes one with `{train}`.", train=train),
+                hint=Sentence("The person who hosts me can make one with `{train}`.", train=train),
             )
         found = store.load(file, self._identity)
         if found.name != name:
             raise LensFileError(
                 Sentence(
-                    "{file} is a {other} lens, and the {name} lens was asked for.",
+                    "{file} is a {other} lens, but a {name} lens is wanted.",
                     file=file,
                     other=Sentence(found.name),
                     name=Sentence(name),
                 ),
-                hint=Sentence("Make that one with `{train}`.", train=train),
+                hint=Sentence("Make one of the right kind with `{train}`.", train=train),
             )
         return found

@@ -80,16 +80,16 @@ def load(path: Path, model: Any | None = None) -> AffineLens:
         LensOfAnotherModelError: it was made for another model than ``model``.
     """
     if not path.is_file():
-        raise LensNotFoundError(Sentence("There is no lens {path}.", path=path))
+        raise LensNotFoundError(Sentence("There is no lens file {path}.", path=path))
     try:
         with safe_open(path, framework="pt") as file:
             card = Card.from_json(json.loads((file.metadata() or {})[_KEY]))
             lens = AffineLens(file.get_tensor("weight"), file.get_tensor("bias"), card)
     except (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
-        raise LensFileError(Sentence("{path} is no lens, or it is damaged.", path=path)) from error
+        raise LensFileError(Sentence("{path} is not a lens file, or it is damaged.", path=path)) from error
     shape = (card.layers, card.width)
     if lens.weight.shape != (*shape, card.width) or lens.bias.shape != shape:
-        raise LensFileError(Sentence("{path} is damaged: its tensors are not what it says.", path=path))
+        raise LensFileError(Sentence("{path} is damaged: its tensors do not match its description.", path=path))
     if model is not None:
         check(card, model if isinstance(model, Identity) else identity_of(model))
     return lens
@@ -113,7 +113,7 @@ def check(card: Card, who: Identity) -> None:
     if card.model == who.id and card.revision and who.revision and card.revision != who.revision:
         raise LensOfAnotherModelError(
             Sentence(
-                "This lens was made for revision {made_for} of `{model}`, and this is {revision}.",
+                "This lens was made for revision {made_for} of `{model}`, but this is revision {revision}.",
                 made_for=card.revision,
                 model=card.model,
                 revision=who.revision,

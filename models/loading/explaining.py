@@ -40,14 +40,14 @@ def _explain(config: ModelConfig, error: BaseException) -> ModelError:
         return ModelError(
             Sentence("`{id}` is gated.", id=config.id),
             hint=Sentence(
-                "Accept its terms on https://huggingface.co/{id} and set HF_TOKEN, or run `hf auth login`; or choose another.",
+                "Accept its terms on https://huggingface.co/{id} and set HF_TOKEN (or run `hf auth login`), or choose another.",
                 id=config.id,
             ),
         )
     if "RevisionNotFoundError" in names:
         return ModelNotFoundError(
             Sentence("`{id}` has no revision `{revision}`.", id=config.id, revision=config.revision),
-            hint="Correct or empty `model.revision`.",
+            hint="Correct `model.revision`, or leave it empty.",
         )
     if names & {"RepositoryNotFoundError", "HFValidationError"}:
         return ModelNotFoundError(Sentence("The Hugging Face hub has no model `{id}` (or it is private).", id=config.id))
@@ -57,7 +57,8 @@ def _explain(config: ModelConfig, error: BaseException) -> ModelError:
         )
     if "trust_remote_code" in words or "custom code" in words:
         return ModelError(
-            Sentence("`{id}` needs code from its repository, which is never run.", id=config.id), hint=ModelNotFoundError.hint
+            Sentence("`{id}` needs code from its own repository, and such code is never run here.", id=config.id),
+            hint=ModelNotFoundError.hint,
         )
     if "unrecognized configuration class" in words:
         return ModelError(Sentence("`{id}` is not a causal language model.", id=config.id), hint=ModelNotFoundError.hint)

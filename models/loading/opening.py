@@ -94,10 +94,10 @@ def choose_device(wanted: str) -> torch.device:
     device = torch.device(wanted)
     if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
         raise ModelError(
-            Sentence("There is no device `{wanted}` here.", wanted=wanted), hint="Set `model.device` to auto or cpu."
+            Sentence("This machine has no device `{wanted}`.", wanted=wanted), hint="Set `model.device` to auto or cpu."
         )
     if device.type == "mps" and not mps:
-        raise ModelError("There is no device `mps` here.", hint="Set `model.device` to auto or cpu.")
+        raise ModelError("This machine has no device `mps`.", hint="Set `model.device` to auto or cpu.")
     return device
 
 

@@ -107,15 +107,13 @@ def look(config: ModelConfig) -> Outlook:
     text = facts.get_text_config()
     tokenizer, chat = _tokenizer(source)
     if getattr(facts, "quantization_config", None):
-        notes.append("Its weights are quantized already: what is stored and held is less than is told here.")
+        notes.append("Its weights are already quantized, so they take less disk and memory than these figures say.")
     on_disk = _weight_bytes(source, notes)
     download = wheel.SIZE if config.id == DEFAULT_MODEL else on_disk
     weights = {name: _weigh(model, *how) for name, how in DTYPES.items()} if model is not None else {}
     if weights and weights["int8"] > 0.75 * weights["bfloat16"]:
-        notes.append(
-            "bitsandbytes would leave most of these weights as they are: it makes plain linear layers small, and nothing else."
-        )
-    inner_voice = adapters.reason_against(model) if model is not None else "This cannot be told without the weights."
+        notes.append("bitsandbytes would leave most of these weights as they are: it shrinks only plain linear layers.")
+    inner_voice = adapters.reason_against(model) if model is not None else "This cannot be known without the weights."
     needs = Needs.of(model, _Sizes(config.quantization, dtype)) if model is not None else None
     cache = _cache(model, text, dtype)
     second_pass = _second_pass(text, dtype, chunk_bytes(device, config.memory_limit))
@@ -171,7 +169,7 @@ def _laid_out(config: ModelConfig, facts: Any, dtype: torch.dtype, notes: list[s
         if "unrecognized configuration class" in str(error).lower():
             with explained(config):
                 raise
-        notes.append(f"Its sizes cannot be told from the config ({type(error).__name__} while laying it out).")
+        notes.append(f"Its sizes cannot be worked out from the config ({type(error).__name__} while laying it out).")
         return None
 
 
@@ -186,7 +184,7 @@ def _tokenizer(source: Source) -> tuple[Any | None, str | None]:
         return tokenizer, None
     template = templates.of(tokenizer)
     why = "It has no chat template" if template is None or template.trouble is None else template.trouble.removesuffix(".")
-    return tokenizer, f"{why}; the story style works."
+    return tokenizer, f"{why}, but the story style works."
 
 
 def _placed(
@@ -253,7 +251,7 @@ def _weight_bytes(source: Source, notes: list[str]) -> int | None:
         return None
     weights = [size for name, size in files.items() if name.endswith((".safetensors", ".gguf"))]
     if not weights:
-        notes.append("It has no safetensors weights, and other formats are not read: it will not load.")
+        notes.append("It will not load: it has no safetensors weights, and other formats are not read.")
     return sum(weights) or None
 
 

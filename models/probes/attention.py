@@ -25,7 +25,7 @@ def attention(seen: Seen, tokenizer: Any, prompt_ids: Sequence[int], question: s
         raise Unseen(seen.no_weights)
     places = telling(tokenizer, prompt_ids, question)
     if not places:
-        raise Unseen("There is no word in the prompt that could have been looked at.")
+        raise Unseen("The prompt has no word that the model could have looked at.")
     weights = seen.looked.numpy()[:, places]  # (T, m)
     order = np.argsort(-weights, axis=-1, kind="stable")[:, :MOST]  # (T, n)
     positions = np.asarray(places, dtype=np.int64)[order]

@@ -49,7 +49,9 @@ def attribution(parts: Parts, seen: Seen, trace: Trace) -> Attribution:
         Unseen: this model's attention or norm does not come apart, or the trace kept one candidate only.
     """
     if seen.attention is None:
-        raise Unseen("This model's blocks are not known to be attention plus MLP, so their parts cannot be told apart.")
+        raise Unseen(
+            "This model's blocks (layers) may hold more than attention and MLP, so their parts cannot be measured separately."
+        )
     against = strongest_other(trace)
     frozen = freeze(parts.norm, seen.states[-1], seen.normed)
     ids, places = np.unique(np.concatenate([trace.answer_ids, against]), return_inverse=True)
@@ -73,7 +75,7 @@ def attribution(parts: Parts, seen: Seen, trace: Trace) -> Attribution:
 def strongest_other(trace: Trace) -> Any:
     """The likeliest token at depth L that was not emitted, (T,)."""
     if trace.k < 2:
-        raise Unseen("The trace kept one candidate of each cell; attribution needs two.")
+        raise Unseen("The second pass kept only one candidate at each depth, and attribution needs two.")
     top = trace.top_ids[:, -1]  # (T, k)
     return np.where(top[:, 0] == trace.answer_ids, top[:, 1], top[:, 0])
 
@@ -86,7 +88,9 @@ def freeze(norm: nn.Module, before: torch.Tensor, after: torch.Tensor) -> Frozen
     """
     width = before.shape[-1]
     if after.shape != before.shape or width % 2:
-        raise Unseen("This model does more than norm its last state, so a logit does not come apart into its blocks.")
+        raise Unseen(
+            "This model does more to its last state than scale it, so a token's score (logit) cannot be split among its layers."
+        )
     signs = torch.tensor([1.0, -1.0], dtype=torch.float64).repeat(width // 2)  # mean 0, mean square 1
     trials = torch.stack((torch.zeros_like(signs), torch.ones_like(signs), signs))
     zero, ones, gain = _wide(norm(trials.to(device_of(norm) or before.device, before.dtype)))
@@ -97,7 +101,7 @@ def freeze(norm: nn.Module, before: torch.Tensor, after: torch.Tensor) -> Frozen
     scale = (straight * y).sum(-1, keepdim=True) / straight.square().sum(-1, keepdim=True)
     off = (straight * scale - y).norm() / y.norm()
     if not off < _CLOSE.get(before.dtype, max(_CLOSE.values())):
-        raise Unseen("This model's final norm is no scaled direction, so a logit does not come apart into its blocks.")
+        raise Unseen("This model's final norm does more than scale, so a token's score (logit) cannot be split among its layers.")
     return Frozen(gain, zero, scale, centred)
 
 

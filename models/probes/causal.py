@@ -261,7 +261,9 @@ class _Removal:
         module = parts.blocks[block]
         if any(variant.part != "block" for _, variant in self._rows):
             if parts.attention is None:
-                raise UnsupportedArchitectureError("This model's attention and MLP cannot be told apart, its blocks can.")
+                raise UnsupportedArchitectureError(
+                    "In this model, attention and MLP cannot be measured separately. Whole blocks (layers) can."
+                )
             handles.append(parts.attention[block].register_forward_hook(self._attend))
         handles.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
         handles.append(module.register_forward_hook(self._leave))

@@ -61,7 +61,11 @@ def prompt_ids(model: Any, tokenizer: Any, question: str, answer: str) -> tuple[
     ids = tuple(prompts.whole_page(tokenizer, page))
     if len(ids) >= context:
         raise QuestionTooLongError(
-            Sentence("Question and answer need {count} tokens, and this model holds {context}.", count=len(ids), context=context)
+            Sentence(
+                "The question and its answer take {count} tokens (pieces of words), and only {context} fit.",
+                count=len(ids),
+                context=context,
+            )
         )
     return ids
 

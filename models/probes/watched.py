@@ -37,7 +37,7 @@ def watched(
     """
     found = {word: ids for word in dict.fromkeys(w.strip() for w in words) if (ids := word_ids(tokenizer, word))}
     if not found:
-        raise Unseen("There is no word to watch.")
+        raise Unseen("No word was given to follow.")
     states = [*seen.states[:-1], seen.normed]
     if lens is not None:
         states = [*(lens(state, depth) for depth, state in enumerate(states[:-1])), states[-1]]

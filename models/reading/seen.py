@@ -39,7 +39,7 @@ class Seen:
     final: torch.Tensor | None = None  # (T, D') after it
     attention: list[torch.Tensor] | None = None  # L of (T, D), what attention added to the stream
     looked: torch.Tensor | None = None  # (T, P) mean over all heads of the last third of the blocks
-    no_weights: str = Sentence("This model's blocks do not all have an attention whose weights could be read.")
+    no_weights: str = Sentence("Not every block (layer) of this model has attention weights that can be read.")
 
     @property
     def states(self) -> list[torch.Tensor]:
@@ -125,7 +125,7 @@ def fits(model: Any, length: int, seen: Seen) -> bool:
     size = _SCORES * 4 * model.config.get_text_config().num_attention_heads * length**2
     if size <= free_bytes(model.device) // _SHARE:
         return True
-    seen.no_weights = Sentence("There is too little memory for the attention's weights over a text of this length.")
+    seen.no_weights = Sentence("There is too little memory for the attention weights of a text of this length.")
     return False
 
 

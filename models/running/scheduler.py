@@ -171,7 +171,7 @@ class Scheduler:
 
         def work(engine: Engine) -> LayerDump:
             if not isinstance(engine, Dumper):
-                raise UnsupportedArchitectureError("This model can be read by the lens alone.")
+                raise UnsupportedArchitectureError("This model can be read only through the lens.")
             return engine.dump(answer, what, positions=positions, depths=depths)
 
         return await self.call(work, priority=Priority.DUMP)

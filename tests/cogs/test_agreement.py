@@ -14,8 +14,8 @@ async def test_the_thread_says_it_and_is_collapsed_again(world: World) -> None:
     await world.ask()
     (thread,) = world.channel.threads
     last = thread.history()[-1]
-    assert "3 of 3 asked again said the same" in texts(last)
-    assert "asked whether it is right" in texts(last)
+    assert "3 of 3 further answers meant the same" in texts(last)
+    assert "asked whether its answer is right" in texts(last)
     (picture,) = last.attachments
     assert (await picture.read()).startswith(b"\x89PNG")
     assert "Why?" in buttons(last)
@@ -36,7 +36,7 @@ async def test_by_default_nothing_is_asked_again(world: World) -> None:
 async def test_behind_a_button_it_is_there_when_it_is_known(world: World) -> None:
     await world.alice.send_dm("How many eyes does my foot have?")
     answer = world.alice.user.dm_channel.history()[-1]
-    assert "2 of 2 asked again said the same" in read(await world.alice.user.click(answer, label="Inner voice"))
+    assert "2 of 2 further answers meant the same" in read(await world.alice.user.click(answer, label="Inner voice"))
 
 
 @pytest.mark.world(lens={"agreement": 2})

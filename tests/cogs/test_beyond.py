@@ -30,7 +30,7 @@ async def test_the_thread_ends_in_a_row_of_buttons(world: World) -> None:
     check(world)
 
 
-@pytest.mark.parametrize(("label", "words"), [("Why?", "random vectors"), ("Second thoughts", "I was asked again")])
+@pytest.mark.parametrize(("label", "words"), [("Why?", "a random vector of"), ("Second thoughts", "I was asked again")])
 async def test_a_press_in_the_thread_is_answered_for_all_and_the_thread_closes_again(
     world: World, label: str, words: str
 ) -> None:
@@ -82,22 +82,22 @@ async def test_the_road_not_taken_offers_words_and_goes_on_from_one(world: World
 
 async def test_slash_commands_look_at_the_last_answer(world: World) -> None:
     await world.ask()
-    assert "random vectors" in read(await world.bob.slash(world.channel, "why"))
+    assert "a random vector of the same size" in read(await world.bob.slash(world.channel, "why"))
     run = await world.app.beyond.find((world.channel.id,))
     choice = (await world.app.beyond.crossing(run.id)).choices[0]
     assert "Not taken" in read(await world.bob.slash(world.channel, "fork", word=f"id:{choice.id}"))
     assert "I was asked again" in read(await world.bob.slash(world.channel, "reconsider"))
     compared = read(await world.bob.slash(world.channel, "compare", a=FOOT, b="And a giraffe?"))
-    assert "controls are among themselves" in compared
+    assert "control questions differ from each other" in compared
     assert compared.count(ANSWER.replace(".", "")) == 2
     check(world)
 
 
 async def test_nothing_was_asked_and_a_bad_token_and_a_bad_link(world: World) -> None:
-    assert "no such answer" in read(await world.bob.slash(world.channel, "why"))
+    assert "cannot find that answer" in read(await world.bob.slash(world.channel, "why"))
     await world.ask()
     assert "no token 4000" in read(await world.bob.slash(world.channel, "why", word=4000))
-    assert "no link" in read(await world.bob.slash(world.channel, "why", answer="hello"))
+    assert "not a link" in read(await world.bob.slash(world.channel, "why", answer="hello"))
     assert "did not consider" in read(await world.bob.slash(world.channel, "fork", word="zebra"))
     check(world)
 
@@ -106,8 +106,8 @@ async def test_a_link_opens_no_other_channel(world: World) -> None:
     await world.ask()
     other = world.guild.create_text_channel("other")
     link = f"https://discord.com/channels/{world.guild.id}/{world.channel.id}/{world.answers()[0].id}"
-    assert "no such answer" in read(await world.bob.slash(other, "why", answer=link))
-    assert "random vectors" in read(await world.bob.slash(world.channel, "why", answer=link))
+    assert "cannot find that answer" in read(await world.bob.slash(other, "why", answer=link))
+    assert "a random vector of the same size" in read(await world.bob.slash(world.channel, "why", answer=link))
 
 
 async def test_in_a_dm_the_presser_alone_sees_it(world: World) -> None:
@@ -115,7 +115,7 @@ async def test_in_a_dm_the_presser_alone_sees_it(world: World) -> None:
     answer = world.alice.user.dm_channel.history()[-1]
     voice = told(await world.alice.user.click(answer, label="Inner voice"))
     result = await world.alice.user.click(voice.message, label="Why?")
-    assert "random vectors" in read(result)
+    assert "a random vector of the same size" in read(result)
     assert told(result).ephemeral
     check(world)
 
@@ -139,13 +139,13 @@ async def test_the_buttons_survive_a_restart(tmp_path: Path) -> None:
         async with open_app(settings, engine_factory=lambda: engine) as reborn:
             await reborn.model.start()
             await env.restart_bot(create_bot(reborn, shard_count=1))
-            assert "random vectors" in read(await world.bob.click(picture, label="Why?"))
+            assert "a random vector of the same size" in read(await world.bob.click(picture, label="Why?"))
 
 
 async def test_the_thread_says_how_sure_it_was(world: World) -> None:
     await world.ask()
     (thread,) = world.channel.threads
-    assert "asked whether it is right" in texts(thread.history()[-1])
+    assert "asked whether its answer is right" in texts(thread.history()[-1])
 
 
 @pytest.mark.world(discord={"locale": "zh-CN"})

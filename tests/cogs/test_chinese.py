@@ -119,7 +119,7 @@ async def test_the_place_in_the_line_and_one_question_a_person(world: World) -> 
     await world.bob.send(world.channel, f"{world.mention} And mine?")
     await world.until(lambda: "⏳ 下一个就是你。" in answers(world))
     await world.ask("And my hand?")
-    await world.until(lambda: any("我还在忙你上一个问题。每个人一次只能问一个问题" in text for text in answers(world)))
+    await world.until(lambda: any("我还在忙你上一个问题。请等那个回答" in text for text in answers(world)))
     gate.set()
     await world.until(lambda: sum(text.startswith(ANSWER) for text in answers(world)) == 2)
 
@@ -139,7 +139,7 @@ async def test_a_model_that_is_still_loading(tmp_path: Path) -> None:
             world = populate(env, app, FakeEngine())
             world.detach()
             await world.ask()
-            await world.until(lambda: "⏳ 我还在醒来：权重正在载入。你的问题会等我。" in answers(world))
+            await world.until(lambda: "⏳ 我还在醒来：权重正在载入。一醒来我就回答你的问题。" in answers(world))
             gate.set()
             await world.until(lambda: world.channel.threads)
 
@@ -181,7 +181,7 @@ async def test_an_unexpected_error_with_its_id(world: World) -> None:
 async def test_a_second_pass_that_is_refused(world: World) -> None:
     world.engine.trace_error = LensNotFoundError(
         Sentence("This model has no {name} lens yet.{where}", name=Sentence("tuned"), where=""),
-        hint=Sentence("Whoever hosts me makes one with `{train}`.", train="forwardpass lens train"),
+        hint=Sentence("The person who hosts me can make one with `{train}`.", train="forwardpass lens train"),
     )
     await world.ask()
     (answer,) = answers(world)
@@ -240,23 +240,23 @@ async def test_a_run_of_another_model(tmp_path: Path) -> None:
             async with Database.open(settings.storage.resolved_url()) as database, database.write() as session:
                 await session.execute(update(RunRow).values(trace=None))
             text = read(await world.bob.slash(world.channel, "layers"))
-            assert text == "⚠️ 那是 fake 的回答，而我现在是 Another。再问一次，听听今天的模型怎么说。"
+            assert text == "⚠️ 那个回答出自模型 fake，而我现在运行的是 Another。再问一次这个问题，就会由现在的模型来回答。"
 
 
 WRONG = [
-    ("layers", {"token": 4000}, "这个回答有 6 个词元，没有第 4000 个。请选回答里的词元"),
+    ("layers", {"token": 4000}, "这个回答有 6 个词元（词的片段），没有第 4000 个。请选回答里的词元"),
     ("layers", {"answer": "hello"}, "这不是消息链接。"),
     ("why", {"word": 4000}, "没有第 4000 个。"),
     ("fork", {"word": "zebra"}, "在那里我没有考虑过这个词。"),
     ("track", {"words": "a,b,c,d,e,f"}, "我一次能追踪一到 5 个词。"),
     ("track", {"words": "a" * 41}, "一个词最多 40 个字符。"),
-    ("dump", {"positions": "x"}, "“x”我读不懂。词元请写成 1-5,8"),
+    ("dump", {"positions": "x"}, "“x”我读不懂。回答的词元请写成 1-5,8"),
     ("dump", {"positions": "1-99"}, "回答有第 1 到第 6 个词元，“1-99”不在其中。"),
     ("dump", {"depths": "p1"}, "“p1”我读不懂。深度请写成 0,10-12。"),
-    ("dump", {"depths": "40", "format": "json"}, "没有深度 40：范围是 0 到 12。"),
-    ("dump", {"what": "hidden", "format": "html"}, "网页显示的是透镜在每个深度读到的内容。"),
+    ("dump", {"depths": "40", "format": "json"}, "没有深度 40。请选 0 到 12。"),
+    ("dump", {"what": "hidden", "format": "html"}, "HTML 网页总是显示透镜在每个深度读到的内容。"),
     ("layers", {"lens": "tuned"}, "没有调校透镜"),
-    ("compare", {"a": FOOT, "b": "And a giraffe?", "controls": "One?"}, "这样就有 1 个对照。请写 "),
+    ("compare", {"a": FOOT, "b": "And a giraffe?", "controls": "One?"}, "这样就有 1 个对照问题。请写 "),
 ]
 
 

@@ -37,7 +37,7 @@ async def test_both_answers_their_controls_and_a_picture(world: World) -> None:
     assert f"A · {FOOT}" in text
     assert f"B · {GIRAFFE}" in text
     assert "The 5 controls: “How many eyes does a horse have?”" in text
-    assert "among themselves" in text
+    assert "differ from each other" in text
     message = told(result).message
     assert len(texts(message)) < 1800
     assert buttons(message) == ["Inner voice · A", "Inner voice · B"]
@@ -53,8 +53,8 @@ async def test_both_answers_their_controls_and_a_picture(world: World) -> None:
 
 async def test_without_controls_nothing_is_claimed(world: World) -> None:
     text = read(await compare(world, "Why is it so?", "And why not?"))
-    assert "no controls for these, so nothing is claimed" in text
-    assert "among themselves" not in text
+    assert "no control questions to compare these with, so I claim nothing" in text
+    assert "differ from each other" not in text
     check(world)
 
 
@@ -62,7 +62,7 @@ async def test_the_askers_own_controls_and_too_few_of_them(world: World) -> None
     text = read(await compare(world, "Why?", "Why not?", controls="*One?*; Two?; Three?"))
     assert "The 3 controls: “\\*One?\\*”, “Two?”, “Three?”" in text
     refused = read(await compare(world, controls="One?; Two?"))
-    assert "That makes 2 controls." in refused
+    assert "That makes 2 control questions." in refused
     assert "semicolon" in refused
     check(world)
 

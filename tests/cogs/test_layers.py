@@ -80,10 +80,10 @@ async def test_an_earlier_answer_by_its_link(world: World) -> None:
 
 async def test_what_cannot_be_is_said(world: World) -> None:
     for name, values in (("layers", {}), ("dump", {}), ("track", {"words": "no"})):
-        assert "no such answer" in read(await world.bob.slash(world.channel, name, **values))
+        assert "cannot find that answer" in read(await world.bob.slash(world.channel, name, **values))
     await world.ask()
     assert "no token 99" in read(await world.bob.slash(world.channel, "layers", token=99))
-    assert "no link" in read(await world.bob.slash(world.channel, "layers", answer="hello"))
+    assert "not a link" in read(await world.bob.slash(world.channel, "layers", answer="hello"))
     assert "one to 5 words" in read(await world.bob.slash(world.channel, "track", words="a, b, c, d, e, f"))
     assert "1-5,8" in read(await world.bob.slash(world.channel, "dump", positions="the first"))
     assert "tokens 1 to 6" in read(await world.bob.slash(world.channel, "dump", positions="4-9"))
@@ -99,7 +99,7 @@ async def test_a_link_opens_no_other_channel(world: World, name: str) -> None:
     other = world.guild.create_text_channel("other")
     for place in (other, world.guild.create_text_channel("third")):
         result = await world.bob.slash(place, name, answer=link(world, answer), **values)
-        assert "no such answer" in read(result)
+        assert "cannot find that answer" in read(result)
         assert names(result) == []
     assert await world.bob.autocomplete(other, "layers", "token", "", answer=link(world, answer)) == []
 
@@ -118,7 +118,7 @@ async def test_a_stranger_who_cannot_see_the_channel_gets_nothing_anywhere(world
         await world.bob.user.slash("layers", answer=there),
         await world.bob.user.slash("track", answer=there, words="no"),
     ):
-        assert "no such answer" in read(result)
+        assert "cannot find that answer" in read(result)
     refused = (
         lambda: world.bob.slash(hidden, "layers"),
         lambda: world.bob.click(thread.history()[-1], label="Layers"),
@@ -226,7 +226,7 @@ async def test_the_menus_on_an_answer_and_on_nothing(world: World) -> None:
     assert names(file) == ["forward-pass-hidden.npz"]
     plain = await world.alice.send(world.channel, "just talk")
     for menu in ("Inner voice", "Layer dump"):
-        assert "no such answer" in read(await world.bob.context_menu(world.channel, menu, plain))
+        assert "cannot find that answer" in read(await world.bob.context_menu(world.channel, menu, plain))
     check(world)
 
 
@@ -296,7 +296,7 @@ async def test_the_pages_of_the_heat_map_turn_in_place_for_the_presser_alone(wor
     coloured = await world.bob.select(turned.response.message, ["rank"])
     text = texts(coloured.response.message)
     assert "page 2 of 6" in text
-    assert "rank of the emitted token" in text
+    assert "rank of the token that I said" in text
     assert len(coloured.response.attachments) == 1
     check(world)
 
@@ -316,7 +316,7 @@ async def test_a_forgotten_answer_says_so_everywhere(world: World) -> None:
         assert "do not remember" in read(await world.bob.click(message, label=label))
     assert "do not remember" in read(await world.bob.select(message, ["0"]))
     for name in ("layers", "dump"):
-        assert "no such answer" in read(await world.bob.slash(world.channel, name))
+        assert "cannot find that answer" in read(await world.bob.slash(world.channel, name))
     check(world)
 
 
@@ -379,9 +379,11 @@ async def test_another_model_by_now_is_said_where_it_is_needed(tmp_path: Path) -
             await env.restart_bot(create_bot(reborn, shard_count=1))
             assert "Token 2 of 6" in read(await world.bob.slash(world.channel, "layers"))
             for name, values in (("track", {"words": "no"}), ("dump", {"what": "hidden", "format": "npz"})):
-                assert "That was fake, and I am Another by now" in read(await world.bob.slash(world.channel, name, **values))
+                assert "came from the model fake, and I now run Another" in read(
+                    await world.bob.slash(world.channel, name, **values)
+                )
             await forget_traces(settings)
-            assert "That was fake, and I am Another by now" in read(await world.bob.click(last(world), label="Layers"))
+            assert "came from the model fake, and I now run Another" in read(await world.bob.click(last(world), label="Layers"))
 
 
 @pytest.mark.world(engine={"script": {"x": "``` @everyone <@1> `a` | [x](http://x) *b*"}})
@@ -390,7 +392,7 @@ async def test_hostile_tokens_stay_text(world: World) -> None:
     for t in range(1, 12):
         text = read(await world.bob.slash(world.channel, "layers", token=t))
         assert text.count("```") == 2
-    assert "Followed" in read(await world.bob.slash(world.channel, "track", words="```, @everyone"))
+    assert "Words followed" in read(await world.bob.slash(world.channel, "track", words="```, @everyone"))
     check(world)
 
 

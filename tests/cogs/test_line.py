@@ -52,7 +52,7 @@ async def test_a_full_line_refuses_at_once(world: World) -> None:
     world.detach()
     await world.ask()
     await world.bob.send(world.channel, f"{world.mention} And mine?")
-    await world.until(lambda: any("as many as I take" in m.content for m in world.answers()))
+    await world.until(lambda: any("I cannot take more" in m.content for m in world.answers()))
     gate.set()
     await world.until(lambda: any(m.content.startswith(ANSWER) for m in world.answers()))
 

@@ -70,12 +70,12 @@ async def test_nobody_else_finds_a_private_answer(world: World) -> None:
     there = f"https://discord.com/channels/{world.guild.id}/{world.channel.id}/{hidden.response.id}"
     for link in ({}, {"answer": there}):
         for name, values in (("layers", {}), ("dump", {}), ("track", {"words": "no"}), ("why", {}), ("reconsider", {})):
-            assert "no such answer" in read(await world.bob.slash(world.channel, name, **values, **link))
+            assert "cannot find that answer" in read(await world.bob.slash(world.channel, name, **values, **link))
         assert await world.bob.autocomplete(world.channel, "layers", "token", "", **link) == []
     assert "Token" in read(await world.alice.slash(world.channel, "layers"))
     for name in ("layers", "dump"):  # not even their asker shows them to all
-        assert "no such answer" in read(await world.alice.slash(world.channel, name, share=True))
-    assert "no such answer" in read(await world.alice.slash(world.channel, "why"))
+        assert "cannot find that answer" in read(await world.alice.slash(world.channel, name, share=True))
+    assert "cannot find that answer" in read(await world.alice.slash(world.channel, "why"))
     check(world)
 
 
@@ -84,7 +84,7 @@ async def test_what_goes_on_from_a_private_answer_stays_private(world: World) ->
     voice = told(await world.alice.click(hidden.response.message, label="Inner voice"))
     again = await world.alice.click(voice.message, label="Second thoughts")
     assert told(again).ephemeral
-    assert "no such answer" in read(await world.bob.slash(world.channel, "layers"))
+    assert "cannot find that answer" in read(await world.bob.slash(world.channel, "layers"))
 
 
 async def test_a_road_from_a_private_answer_in_a_thread_is_not_shown_there(world: World) -> None:

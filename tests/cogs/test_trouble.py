@@ -153,4 +153,4 @@ async def test_a_run_that_expired_is_answered_kindly(world: World) -> None:
     assert run is not None
     await world.app.asks._runs.purge_expired(run.expires_at.replace(year=run.expires_at.year + 1))
     result = await world.alice.user.click(answer, label="Inner voice")
-    assert "Ask again" in told(result).content
+    assert "Ask the question again" in told(result).content

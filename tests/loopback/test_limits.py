@@ -6,6 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+import discord
 import pytest
 
 from bot.client import ForwardPassBot
@@ -165,12 +166,8 @@ async def test_the_last_of_a_used_up_bucket_is_told_at_once(server: Server, tmp_
         assert server.limits.refused.total() == 0
 
 
-async def test_who_may_not_be_answered_is_told_by_dm_once_a_minute(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nothing = payloads.guild()
-    nothing["roles"][0]["permissions"] = "0"
-    monkeypatch.setattr(payloads, "guild", lambda: nothing)
+async def test_who_may_not_be_answered_is_told_by_dm_once_a_minute(server: Server, tmp_path: Path) -> None:
+    server.rest.history.permissions = discord.Permissions.none()
     async with connected(server, config(tmp_path)):
         for _ in range(5):
             await server.mention(FOOT)

@@ -66,9 +66,9 @@ def page(dump: LayerDump, created: str, others: Sequence[Trace], locale: str) ->
 
     if dump.what != "lens":
         raise DumpChoiceError(
-            Sentence("A page shows what the lens reads, not {what}.", what=Sentence(dump.what)),
+            Sentence("An HTML page shows what the lens reads, not {what}.", what=Sentence(dump.what)),
             hint="Choose json, csv, npz or safetensors.",
         )
     if dump.trace is None:
-        raise DumpChoiceError("A page shows every depth.", hint="Choose positions alone, or another format.")
+        raise DumpChoiceError("An HTML page always shows every depth.", hint="Choose only positions, or choose another format.")
     return viewer_html(dump.trace, others=others, created=created, locale=locale)

@@ -42,7 +42,7 @@ def read_npz(data: bytes) -> LayerDump:
     """What `write_npz` wrote. Raises ValueError and its like for anything else."""
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         if HEAD not in file.files:
-            raise ValueError("it is no layer dump")
+            raise ValueError("it is not a layer dump")
         about = json.loads(file[HEAD])
         check_kind(about)
         return from_head(about, {name: file[name] for name in file.files if name != HEAD})

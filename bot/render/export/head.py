@@ -91,14 +91,14 @@ def from_head(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> LayerDum
         findings=findings,
     )
     if len(dump.tokens) != len(positions):
-        raise ValueError("it has not one token for each position")
+        raise ValueError("it does not have one token for each position")
     return dump
 
 
 def check_kind(about: Any) -> None:
     """Raises ValueError when a head is none of ours, or of a version that is not known."""
     if not isinstance(about, Mapping) or about.get("format") != FORMAT:
-        raise ValueError("it is no layer dump")
+        raise ValueError("it is not a layer dump")
     if about.get("schema") != SCHEMA:
         raise ValueError(f"it is of schema {about.get('schema')}, and this version reads schema {SCHEMA}")
 
@@ -107,9 +107,9 @@ def _check(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     check_kind(about)
     said = about["arrays"]
     if about["what"] not in WHATS or set(said) != set(arrays) or not set(_NEEDED[about["what"]]) <= set(arrays):
-        raise ValueError("its arrays are not those that it should have")
+        raise ValueError("its arrays are not the ones that such a dump has")
     if not all(name in AXES or name.startswith(_REMOVALS) for name in arrays) or not isinstance(about["meta"]["layers"], int):
-        raise ValueError("it holds what no dump of ours has")
+        raise ValueError("it holds something that no dump from Forward Pass has")
     sizes: dict[str, int] = {"position": len(about["positions"]), "depth": len(about["depths"])}
     for name, array in arrays.items():
         axes = AXES.get(name, ("block",))
@@ -117,7 +117,7 @@ def _check(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         same = list(array.shape) == said[name]["shape"] and dtype == said[name]["dtype"]
         known = same and dtype in DTYPES and len(axes) == array.ndim
         if not known or any(sizes.get(axis, size) != size for axis, size in zip(axes, array.shape, strict=True)):
-            raise ValueError(f"its array `{name}` is not of the shape that it says")
+            raise ValueError(f"its array `{name}` does not have the shape that it says")
 
 
 def _trace(about: Mapping[str, Any], arrays: Mapping[str, Array], findings: Findings) -> Trace | None:

@@ -32,12 +32,14 @@ def load(path: Path) -> LayerDump:
     except OSError as error:
         raise DumpFileError(f"`{path}` cannot be read: {error.strerror or error}.", hint="") from error
     if _PAGE in data[:256].lower():
-        raise DumpFileError(f"`{path}` is a page, which is for looking at.", hint="Open it in a browser, or load another format.")
+        raise DumpFileError(
+            f"`{path}` is an HTML page, which is only for viewing.", hint="Open it in a browser, or load another format."
+        )
     try:
         return _read(data)
     except _BROKEN as error:
         why = f": {error}" if type(error) is ValueError and str(error).startswith("it") else ""
-        raise DumpFileError(f"`{path}` is no layer dump, or it is damaged{why}.") from error
+        raise DumpFileError(f"`{path}` is not a layer dump, or it is damaged{why}.") from error
 
 
 def _read(data: bytes) -> LayerDump:

@@ -114,7 +114,7 @@ def read(data: bytes) -> LayerDump:
     rows = csv.reader(io.StringIO(data.decode("utf-8"), newline=""))
     columns, first = next(rows), next(rows)
     if columns[:1] != ["array"] or first[0] != META:
-        raise ValueError("it is no layer dump")
+        raise ValueError("it is not a layer dump")
     about = json.loads(first[-1])
     check_kind(about)
     axes, arrays = _columns(about), {}
@@ -132,7 +132,7 @@ def _array(rows: Iterator[list[str]], about: Mapping[str, Any], name: str, said:
     for place in product(*_labels(about, name, said["shape"])):
         row = next(rows, None)
         if row is None or row[0] != name or [row[column] for column in at] != list(place):
-            raise ValueError(f"its rows of `{name}` are not in their order, or not all there")
+            raise ValueError(f"its rows of `{name}` are out of order, or some are missing")
         found.append(row[value])
     dtype = DTYPES[said["dtype"]]
     return np.asarray(found, dtype=np.float64 if dtype is np.float32 else np.int64).astype(dtype).reshape(said["shape"])

@@ -62,7 +62,7 @@ def test_without_controls_nothing_is_claimed_and_with_ones_own_it_is() -> None:
     ("arguments", "words"),
     [
         ((FOOT, " "), "empty"),
-        ((FOOT, GIRAFFE, "--controls", "one;two"), "2 controls"),
+        ((FOOT, GIRAFFE, "--controls", "one;two"), "2 control questions"),
         ((FOOT, GIRAFFE, "--plot", "two.pdf"), "no PNG"),
         ((FOOT, GIRAFFE, "--plot", "nowhere/two.png"), "no folder"),
     ],

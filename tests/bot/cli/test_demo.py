@@ -146,11 +146,11 @@ def test_a_visitor_asks_why_takes_the_other_road_and_thinks_again(page: Page, tm
     """The page opens no threads, so this is the inner voice behind the button."""
     send(page, FOOT)
     press_inner_voice(page)
-    press(page, "Why?", "random vectors of the same norm")
+    press(page, "Why?", "a random vector of the same size")
     drawn = "() => [...document.images].some(i => i.alt.startsWith('Bar chart') && i.naturalWidth > 500)"
     page.wait_for_function(drawn, timeout=PATIENCE)
-    picture_of_the_message(page, "random vectors", tmp_path, "why.png")
-    press(page, "Road not taken", "What if not?")
+    picture_of_the_message(page, "a random vector", tmp_path, "why.png")
+    press(page, "Road not taken", "What if I had said something else?")
     take_the_first_road(page)
     picture_of_the_message(page, "Not taken:", tmp_path, "road.png")
     press(page, "Second thoughts", "I was asked again", PATIENCE)  # a second press would wait in line
@@ -172,7 +172,7 @@ def test_a_visitor_votes_and_looks_into_the_layers(page: Page, tmp_path: Path) -
     drawn = "() => [...document.images].some(i => i.alt.startsWith('Table') && i.naturalWidth > 500)"
     page.wait_for_function(drawn, timeout=PATIENCE)
     picture_of_the_message(page, "Token 5 of 14", tmp_path, "layers.png")
-    press(page, "Layer dump", "Choose what, and in which format")
+    press(page, "Layer dump", "Choose what should be in it, and its format")
 
 
 def test_the_slash_command_is_in_the_picker(page: Page) -> None:

@@ -99,7 +99,7 @@ def test_of_a_stored_run(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
     assert run("dump", "--run", run_id, "--what", "hidden", "-o", "run.npz")[0] == 0
     assert run("dump", FOOT, "--what", "hidden", "-o", "foot.npz")[0] == 0
     assert np.array_equal(load(tmp_path / "run.npz").arrays["hidden"], load(tmp_path / "foot.npz").arrays["hidden"])
-    refused(run("dump", "--run", "nobody", "-o", "x.json"), "Ask again")
+    refused(run("dump", "--run", "nobody", "-o", "x.json"), "Ask the question again")
 
 
 def test_choices_and_options_reach_the_dump(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_file_does_not_steer_the_terminal(run: Run, engine: FakeEngine, tmp_pa
     assert "👩‍👩‍👧" in out
     shown["meta"]["layers"] = "many"
     (tmp_path / "foot.json").write_text(json.dumps(shown))
-    refused(run("dump", "--load", "foot.json"), "no dump of ours")
+    refused(run("dump", "--load", "foot.json"), "no dump from Forward Pass")
 
 
 def test_nothing_is_told_from_dispositions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

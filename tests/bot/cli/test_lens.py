@@ -105,9 +105,9 @@ def test_a_lens_is_measured_beside_the_logit_lens(model: Path, run: Run, tmp_pat
         (["eval", "--plot", "kl.doc"], "kl.doc"),
         (["train", "--kind", "jacobian", "--text", "short.txt"], "too short"),
         (["train", "--text", "none.txt"], "cannot be read"),
-        (["train", "--resume"], "no training to go on with"),
+        (["train", "--resume"], "no training to continue"),
         (["info", "none.safetensors"], "There is no lens"),
-        (["info", "text.txt"], "no lens, or it is damaged"),
+        (["info", "text.txt"], "not a lens file, or it is damaged"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(model: Path, run: Run, arguments: list[str], words: str) -> None:

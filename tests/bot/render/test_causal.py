@@ -42,8 +42,8 @@ def test_any_token_can_be_drawn(piece):
 
 def test_words_for_those_who_do_not_see_it():
     text = causal_alt(check_of(12, {7: " two", 9: " none"}))
-    assert "Most without block 3: 5.50 nats" in text
-    assert "Another token leads without block 3 (“none”), 6 (“none”)." in text
+    assert "It falls most without block 3: by 5.50 nats" in text
+    assert "Another token leads without these blocks, each taken out alone: 3 (“none”), 6 (“none”)." in text
     with pytest.raises(ValueError, match="mlp"):
         causal_png(check_of(12, {}), part="mlp")
 

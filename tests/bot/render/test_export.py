@@ -210,7 +210,7 @@ def test_the_page_is_for_lenses_with_all_depths(tmp_path: Path) -> None:
     for name in ("cut", "hidden", "attention"):
         with pytest.raises(DumpChoiceError):
             write(DUMPS[name], "html", tmp_path / "page.html", created=WHEN)
-    with pytest.raises(DumpFileError, match="for looking at"):
+    with pytest.raises(DumpFileError, match="only for viewing"):
         load(tmp_path / "page.html")
 
 

@@ -145,7 +145,7 @@ def test_alt_text_tells_the_numbers_of_the_trace() -> None:
     prob = 100 * float(trace.emitted_prob[0, -1])
     for part in ("2 answer tokens", "6 layers", "token 1, “two”", "from depth 6", f"{prob:.0f}%"):
         assert part in text
-    assert f"handover lies at depth {readings.handover_depth(trace, 0)}" in text
+    assert f"handover is at depth {readings.handover_depth(trace, 0)}" in text
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

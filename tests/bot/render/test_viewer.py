@@ -222,6 +222,6 @@ def test_the_scales_are_read_by_lightness_alone(ground: str, sign: int) -> None:
 
 def test_reasons_stand_in_each_language() -> None:
     trace = whole_trace()
-    why = "There is no word to watch."
+    why = "No word was given to follow."
     data = page_data([trace.with_findings(notes={"watched": why})])
-    assert data["findings"]["notes"]["watched"] == {"en-US": why, "zh-CN": "没有要追踪的词。"}
+    assert data["findings"]["notes"]["watched"] == {"en-US": why, "zh-CN": "没有给出要追踪的词。"}

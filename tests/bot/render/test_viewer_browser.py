@@ -233,7 +233,7 @@ def test_evidence_is_shown_where_there_is_some(opened: Open) -> None:
     for key in ("attribution_title", "attention_title", "self_title", "notes_title"):
         expect(page.get_by_role("heading", name=SAY[key])).to_be_visible()
     expect(page.locator("#causal-title")).to_contain_text("Causal check of token 3, ")
-    expect(page.locator("#self")).to_contain_text("40.0% on yes")
+    expect(page.locator("#self")).to_contain_text("says yes with 40.0%")
     expect(page.locator("#self")).to_contain_text("75.0% of 8 further answers")
     page.locator("#causal select").select_option(label=SAY["part_mlp"])
     expect(page.locator("#causal")).to_contain_text("when the MLP of each block is taken out")

@@ -49,8 +49,8 @@ async def test_the_line_has_the_agreement_and_it_is_kept(tmp_path: Path) -> None
         assert "again" not in (await rig.app.voices.of(answered.run.id)).sureness
         line = await rig.app.voices.ask_again(answered.run.id)
         assert line is not None
-        assert "1 of 3 asked again said the same (3 meanings among them)" in line
-        assert "asked whether it is right" in line
+        assert "1 of 3 further answers meant the same (3 different meanings among them)" in line
+        assert "asked whether its answer is right" in line
         (report,) = [(await rig.app.voices.read(answered.run.id))[1].findings.self_report]
         assert report is not None
         assert (report.agreement, report.samples, report.groups) == (pytest.approx(1 / 3), 3, 3)

@@ -35,7 +35,7 @@ async def test_a_road_keeps_what_came_before_and_says_both_probabilities(tmp_pat
         assert (fork.original, fork.final_prob) == (ANSWER, choice.final_prob)
         assert fork.sampled_prob == fork.answered.answer.sampled_prob[at] == 0.0  # greedy would never have drawn it
         text = fork_text(fork)
-        assert text.count("-# final probability") == 2
+        assert text.count("-# its final probability") == 2
         assert "\n\n**Not taken" in text
 
 

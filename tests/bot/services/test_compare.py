@@ -73,7 +73,7 @@ def test_two_tricks_take_turns_and_what_is_not_in_the_bank_has_none() -> None:
 def test_an_asker_writes_controls_with_semicolons() -> None:
     assert given("One? ; Two?;Three；Four?", FOOT, GIRAFFE) == ("One?", "Two?", "Three", "Four?")
     for text in ("One?; Two?", ";;", f"One?; Two?; {FOOT}; one", "; ".join("abcdefg"), f"a; b; {'c' * 1501}"):
-        with pytest.raises(QuestionError, match="controls"):
+        with pytest.raises(QuestionError, match="control questions"):
             given(text, FOOT, GIRAFFE)
 
 
@@ -158,7 +158,7 @@ async def test_the_askers_own_controls(tmp_path: Path) -> None:
         found = await compared(rig, "Why is it so?", "And why not?", controls="One?; Two?; Three?")
         assert [c.question for c in found.controls] == ["One?", "Two?", "Three?"]
         assert len(found.contrasts) == len(FIGURES)
-        with pytest.raises(QuestionError, match="2 controls"):
+        with pytest.raises(QuestionError, match="2 control questions"):
             await compared(rig, controls="One?; Two?")
         picture = Image.open(io.BytesIO(found.picture or b""))
         assert (picture.width, picture.height < 1200) == (1000, True)

@@ -17,8 +17,8 @@ def test_every_figure_has_its_name_and_its_own_value() -> None:
     mean = mean_token_prob(TRACE)
     line = sureness_line(TRACE, SelfReport(0.314, 0.9, agreement=0.6, samples=5, groups=2), "en-US")
     assert line == (
-        f"How sure: mean token probability {mean:.0%} · asked whether it is right, yes 31% · 3 of 5 asked again said the same"
-        " (2 meanings among them)"
+        f"How sure: mean token probability {mean:.0%} · asked whether its answer is right, it says yes with 31%"
+        " · 3 of 5 further answers meant the same (2 different meanings among them)"
     )
     chinese = sureness_line(TRACE, SelfReport(0.314, 0.9, agreement=0.6, samples=5, groups=2), "zh-CN")
     assert chinese == f"有多确定：平均词元概率 {mean:.0%} · 自问对不对，答“是” 31% · 再问 5 次，3 次意思相同（共 2 种意思）"
@@ -27,7 +27,7 @@ def test_every_figure_has_its_name_and_its_own_value() -> None:
 def test_what_is_not_known_is_not_said() -> None:
     assert "asked" not in sureness_line(TRACE, None, "en-US")
     assert "meanings" not in sureness_line(TRACE, SelfReport(None, None, agreement=1.0, samples=5, groups=1), "en-US")
-    assert "again" not in sureness_line(TRACE, SelfReport(0.5, 0.9), "en-GB")
+    assert "further" not in sureness_line(TRACE, SelfReport(0.5, 0.9), "en-GB")
     assert "only 20%" in sureness_line(TRACE, SelfReport(0.5, 0.2), "en-US")
     assert "合计仅 20%" in sureness_line(TRACE, SelfReport(0.5, 0.2), "zh-CN")
 

@@ -63,7 +63,7 @@ async def test_without_its_trace_a_run_of_another_model_is_refused(tmp_path: Pat
     async with rigged(tmp_path) as rig:
         run = (await rig.ask()).run
     async with rigged(tmp_path, Other()) as rig:
-        with pytest.raises(RunOfAnotherModelError, match="I am Another by now"):
+        with pytest.raises(RunOfAnotherModelError, match="I now run Another"):
             await rig.app.voices.of(run.id)
 
 
@@ -89,7 +89,7 @@ async def test_an_empty_answer_has_nothing_to_think(tmp_path: Path) -> None:
 
     async with rigged(tmp_path, Silent()) as rig:
         run = (await rig.ask()).run
-        with pytest.raises(NoInnerVoiceError, match="nothing to think"):
+        with pytest.raises(NoInnerVoiceError, match="no inner voice to tell"):
             await rig.app.voices.of(run.id)
 
 
@@ -155,7 +155,7 @@ async def test_how_sure_it_was_stands_beside_the_lines_and_is_kept(tmp_path: Pat
         report = voice.trace.findings.self_report
         assert report is not None
         assert report.p_true is not None
-        assert f"asked whether it is right, yes {report.p_true:.0%}" in voice.sureness
+        assert f"asked whether its answer is right, it says yes with {report.p_true:.0%}" in voice.sureness
         assert "自问对不对" in (await rig.app.voices.of(run.id, locale="zh-CN")).sureness
         stored = await rig.runs.load_trace(run.id)
         assert stored is not None

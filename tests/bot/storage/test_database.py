@@ -139,7 +139,7 @@ async def test_a_path_that_cannot_be_written_is_refused(tmp_path, place):
     with pytest.raises(StorageError, match="cannot be made or written") as caught:
         async with Database.open(f"sqlite+aiosqlite:///{file}"):
             pass
-    assert "rights" in caught.value.hint
+    assert "permissions" in caught.value.hint
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql+nodriver://h/d", "postgresql+nodriver://u:hunter2@h/d", "sqlite+pysqlite://"])

@@ -132,7 +132,7 @@ def test_a_sentence_is_its_english_and_survives_copies() -> None:
 
 
 def test_errors_are_told_in_the_reader_s_language() -> None:
-    error = QueueFullError(Sentence("{count} people are waiting already, and that is as many as I take.", count=8))
+    error = QueueFullError(Sentence("{count} people are already waiting, and I cannot take more.", count=8))
     assert told(error, "en-GB") == error.for_user() == f"{error.message} Ask again in a minute."
     assert told(error, "zh-CN") == told(error, "zh-TW") == "已经有 8 个人在等了，我最多只能接这么多。请过一分钟再问。"
     assert told(ForwardPassError("Not {known}.", hint="Ask again in a minute."), "zh-CN") == "Not {known}. 请过一分钟再问。"
@@ -141,7 +141,7 @@ def test_errors_are_told_in_the_reader_s_language() -> None:
 
 def test_slots_stay_as_they_are_unless_they_are_sentences() -> None:
     """What a person typed is never taken for one of our words."""
-    part = Sentence("I cannot read “{part}”. Write depths as 0,10-12.", part="depth")
+    part = Sentence("I cannot read “{part}”. Write depths like 0,10-12.", part="depth")
     assert told(part, "zh-CN") == "“depth”我读不懂。深度请写成 0,10-12。"
     lacking = MissingPermissionsError(["send_messages", "attach_files"], Sentence("in {channel}", channel="<#1>"))
     assert told(lacking, "zh-CN") == "我在 <#1> 缺少权限：发送消息、附加文件。请让服务器管理员给我这个权限。"

@@ -158,7 +158,7 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_average(llama, tmp_path):
     assert min(seen) > 2 * 32
     assert torch.equal(again.mean, whole.mean)
     assert (again.error, again.texts, again.positions) == (whole.error, whole.texts, whole.positions)
-    with pytest.raises(LensTrainingError, match=r"another recipe \(skip 4\)"):
+    with pytest.raises(LensTrainingError, match=r"other settings \(skip 4\)"):
         jacobian.fit(llama, parts, texts(), jacobian.Recipe(skip=5), checkpoint=kept, resume=True)
     with pytest.raises(LensTrainingError, match="another text"):
         jacobian.fit(llama, parts, texts(4), RECIPE, checkpoint=kept, resume=True)

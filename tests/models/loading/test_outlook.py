@@ -170,7 +170,7 @@ def test_a_device_that_is_not_here(folder, monkeypatch):
     assert "no device `cuda:3`" in found.notes[0]
     assert found.placement.words == "all on cpu"
     mapped = outlook.look(ModelConfig(id=str(folder), device="cpu", device_map={"": 0}))
-    assert (mapped.placement.fits, mapped.placement.words) == (False, "does not fit: there is no device cuda:0 here")
+    assert (mapped.placement.fits, mapped.placement.words) == (False, "does not fit: this machine has no device cuda:0")
 
 
 class _Hub:

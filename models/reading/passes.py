@@ -42,7 +42,7 @@ def forward(
     Returns:
         What the model gave for the last piece.
     """
-    if parts is None or not parts.batches or len(ids) <= WHOLE:
+    if len(ids) <= WHOLE or parts is None or not parts.batches:
         with torch.inference_mode(), _watching(watch, tail):
             return model(input_ids=_tokens(model, ids), use_cache=False, **last_row_only(model, rows))
     cache = yield from _read(model, ids[:-tail])

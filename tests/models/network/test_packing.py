@@ -10,7 +10,7 @@ from models import memory
 from models.errors import OutOfMemoryError
 from models.network import packing
 from models.reading import held, lens
-from models.running import engine
+from models.running import engine, reads
 from models.types import Job, ModelConfig, Sampling
 from tests.models import tiny
 
@@ -102,8 +102,8 @@ def limited(model, rows):
 
 
 def test_a_second_pass_without_memory_goes_on_with_smaller_chunks(tokenizer, monkeypatch):
-    monkeypatch.setattr(engine, "chunk_bytes", lambda _device, _limit: 1 << 30)
-    monkeypatch.setattr(engine, "_LEAST_CHUNK", 1)
+    monkeypatch.setattr(reads, "chunk_bytes", lambda _device, _limit: 1 << 30)
+    monkeypatch.setattr(reads, "_LEAST_CHUNK", 1)
     made = engine.from_model(tiny.model(), tokenizer)
     answer = made.answer(Job("How many?", sampling=Sampling(max_new_tokens=20)))
     expected = made.trace(answer)

@@ -46,7 +46,6 @@ class ForwardPassBot(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             shard_count=shard_count,
-            http_trace=watch(),
         )
         self.app = app
         self.questions = Once()
@@ -56,7 +55,7 @@ class ForwardPassBot(commands.AutoShardedBot):
 
     def _get_state(self, **options: Any) -> Any:
         """The first place where discord.py's REST client exists, and nothing holds it yet: it offers no way to bring another."""
-        self.http = LimitedHTTP(self.loop, Limiter())
+        self.http = LimitedHTTP(self.loop, Limiter(), watch())
         return super()._get_state(**options)
 
     async def setup_hook(self) -> None:

@@ -57,7 +57,6 @@ class ForwardPassBot(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             shard_count=shard_count,
-            http_trace=watch(),
         )
         self.app = app
         self.questions = Once()
@@ -70,7 +69,7 @@ class ForwardPassBot(commands.AutoShardedBot):
 
     def _get_state(self, **options: Any) -> Any:
         """The first place where discord.py's REST client exists, and nothing holds it yet: it offers no way to bring another."""
-        self.http = LimitedHTTP(self.loop, Limiter(), trace=self.http.http_trace)
+        self.http = LimitedHTTP(self.loop, Limiter(), watch())
         return super()._get_state(**options)
 
     async def setup_hook(self) -> None:

@@ -34,9 +34,8 @@ BY_ROUTE = {
 class LimitedHTTP(HTTPClient):
     """Every request waits for its turn; each further try of discord.py's for one more."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limiter: Limiter, *, trace: aiohttp.TraceConfig | None = None) -> None:
-        """``trace``: of somebody else who hears of each try, too."""
-        trace = trace or aiohttp.TraceConfig()
+    def __init__(self, loop: asyncio.AbstractEventLoop, limiter: Limiter, trace: aiohttp.TraceConfig) -> None:
+        """``trace``: who else hears of each request; discord.py takes one."""
         trace.on_request_start.append(self._starting)
         trace.on_request_end.append(self._ended)
         super().__init__(loop, http_trace=trace)

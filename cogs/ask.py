@@ -39,7 +39,7 @@ class Ask(commands.Cog):
     def __init__(self, bot: ForwardPassBot) -> None:
         self._bot = bot
         self._app = bot.app
-        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices, bot.back)
+        self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices, bot.back, bot.own)
         self._refusals = Refusals(bot.app.tasks.spawn)
 
     @commands.Cog.listener()

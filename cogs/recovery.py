@@ -30,8 +30,8 @@ class Recovery(commands.Cog):
         app = bot.app
         self._app = app
         self._back = bot.back
-        conversation = Conversation(app.config, app.asks, app.voices, bot.back)
-        self._outbox = Outbox(bot, app.config, app.asks, conversation, bot.back)
+        conversation = Conversation(app.config, app.asks, app.voices, bot.back, bot.own)
+        self._outbox = Outbox(bot, app.config, app.asks, conversation)
         self._room = asyncio.Semaphore(max(AT_ONCE, app.config.model.max_batch))
         self._left: tuple[Run, ...] = ()
 

@@ -22,9 +22,10 @@ from bot.storage.records import Run, VoiceState
 from bot.ui.back import Back
 from bot.ui.delivery import Delivery, Ledger
 from bot.ui.failures import failure
+from bot.ui.own import OwnMessages
 from bot.ui.places import Place, answer_text
 from bot.ui.replies import AnswerWriter
-from bot.ui.telling import Telling
+from bot.ui.telling import Shown, Telling
 from bot.ui.trouble import TROUBLE
 from bot.ui.wording import words
 from models.types import Answer, ModelInfo
@@ -56,11 +57,10 @@ class _Listener:
 class Conversation:
     """Leads questions through the services and shows what comes."""
 
-    def __init__(self, config: Config, asks: AskService, voices: VoiceService, back: Back | None = None) -> None:
+    def __init__(self, config: Config, asks: AskService, voices: VoiceService, back: Back, own: OwnMessages) -> None:
         self._config = config
         self._asks = asks
-        back = back or Back()
-        self._delivery = Delivery(back)
+        self._delivery = Delivery(back, own)
         self.telling = Telling(config, voices, asks.owed, back)
 
     def writer(self, place: Place, ledger: Ledger) -> AnswerWriter:
@@ -135,7 +135,7 @@ class Conversation:
         if not await self._shown(run, messages, states.get(mode, "none"), place):
             return
         if mode == "thread":
-            await self.telling.in_thread(run, messages[-1], place)
+            await self.telling.in_thread(Shown(run, messages[-1], place, writer.settle))
         elif mode == "button":
             await self.telling.prepare(run.id)
 

@@ -12,6 +12,7 @@ from bot.errors import ForwardPassError, MissingPermissionsError
 from bot.services.owed import Owed
 from bot.storage.records import Run, VoiceState
 from bot.ui.back import Back
+from bot.ui.own import OwnMessages
 from bot.ui.places import Place
 from bot.ui.replies import AnswerWriter
 from bot.ui.surfaces import MessageSurface
@@ -81,8 +82,10 @@ class Ledger:
 class Delivery:
     """Brings texts to askers."""
 
-    def __init__(self, back: Back) -> None:
+    def __init__(self, back: Back, own: OwnMessages | None = None) -> None:
+        """``own``: what the gateway tells of the bot's own messages."""
         self._back = back
+        self._own = own
 
     async def deliver(
         self, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place, ledger: Ledger
@@ -92,32 +95,34 @@ class Delivery:
         What is not journaled gets one round. Returns None when it did not get through: it stays open work.
         """
         rounds = waits() if ledger.open else iter((0.0,))
-        by_dm = AnswerWriter(
-            MessageSurface(place.asker, None), stream_after=0.0, interval=0.0
-        )  # a second round goes on there, too
+        surface = MessageSurface(place.asker, None, own=self._own)
+        by_dm = AnswerWriter(surface, stream_after=0.0, interval=0.0)  # a second round goes on there, too
         for seconds in rounds:
             if self._back.away and ledger.open:
                 await self._back.wait(seconds)
+            losses = self._back.losses
             try:
-                return await writer.deliver(text, view=view)
+                return await writer.deliver(text, view=view, away=self._is_away)
             except TROUBLE as error:
                 log.info("an answer was not taken: %s", described(error))
-                if await self._by_dm(error, by_dm, text, view, place):
+                cut_off = passing(error) and self._back.lost_since(losses)  # that says nothing of the place
+                if not cut_off and await self._by_dm(error, by_dm, text, view, place):
                     return await self._taken_back(writer)
             if ledger.open:
                 await self._back.wait(seconds)
         log.warning("an answer could not be delivered; the next start tries again")
         return None
 
+    def _is_away(self) -> bool:
+        return self._back.away
+
     async def _by_dm(self, error: Exception, writer: AnswerWriter, text: str, view: discord.ui.View | None, place: Place) -> bool:
-        """Say it by DM, unless all of Discord is out of reach. Whether that was the last thing to be done."""
-        if passing(error) and self._back.away:
-            return False
+        """Say it by DM. Whether that was the last thing to be done."""
         if isinstance(error, discord.Forbidden):
             missing = MissingPermissionsError(["send_messages"], Sentence("in that channel"))
             text = f"{told(missing, place.locale)}\n\n{text}"
         try:
-            await writer.finish(text, view=view)
+            await writer.deliver(text, view=view, away=self._is_away)
         except TROUBLE as refusal:
             log.warning("an asker could not be reached by DM either: %s", described(refusal))
             return not passing(refusal)

@@ -10,7 +10,7 @@ import datetime
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import discord
 
@@ -19,18 +19,21 @@ from bot.errors import ForwardPassError
 from bot.services.ask import AskService
 from bot.services.asked import AskRequest
 from bot.storage.records import ANSWERED, UNFINISHED, Placed, Run, utc_now
-from bot.ui.back import Back
 from bot.ui.conversation import Conversation
 from bot.ui.delivery import Ledger, waits
 from bot.ui.places import Place
 from bot.ui.resumed import ResumedSurface
 from bot.ui.standing import Known, Standing, content_of, found, heading_of, is_loading
 from bot.ui.surfaces import MessageSurface
+from bot.ui.telling import Shown
 from bot.ui.text import quoted, split
 from bot.ui.threads import Placement, permissions_in, placement
 from bot.ui.trouble import TROUBLE, described, passing, persist
 from bot.ui.wording import ENGLISH, words
 from models.types import Answer, ModelInfo
+
+if TYPE_CHECKING:
+    from bot.client import ForwardPassBot
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,13 +59,13 @@ class _Spot:
 class Outbox:
     """Takes up open work."""
 
-    def __init__(self, client: discord.Client, config: Config, asks: AskService, conversation: Conversation, back: Back) -> None:
+    def __init__(self, client: ForwardPassBot, config: Config, asks: AskService, conversation: Conversation) -> None:
         self._client = client
         self._config = config
         self._asks = asks
         self._owed = asks.owed
         self._conversation = conversation
-        self._back = back
+        self._back = client.back
 
     async def take_up(self, run: Run) -> None:
         """Bring one run to its end. What Discord keeps from that stays open for the next start."""
@@ -149,11 +152,11 @@ class Outbox:
         message = next(iter(known.messages.values()), None)
         if message is None or spot.voice.mode == "off":
             return await self._owed.settle(run.id)
-        place = self._place(spot, Standing((message,)), "")
+        shown = Shown(run, message, self._place(spot, Standing((message,)), ""))
         if spot.voice.mode == "thread" and utc_now() - run.created_at < STILL_WANTED:
-            await telling.in_thread(run, message, place, begun=True)
+            await telling.in_thread(shown, begun=True)
         else:
-            await telling.button(run, message, place)
+            await telling.button(shown)
 
     async def _nobody(self, run: Run) -> None:
         """There is no asker any more, or never was."""
@@ -187,7 +190,8 @@ class Outbox:
 
     def _place(self, spot: _Spot, stands: Standing, heading: str) -> Place:
         run, channel = spot.run, spot.channel
-        beyond = MessageSurface(channel if channel is not None else spot.asker, None if stands.whole else self._reference(run))
+        reference = None if stands.whole else self._reference(run)
+        beyond = MessageSurface(channel if channel is not None else spot.asker, reference, own=self._client.own)
         if run.source != "slash":
             return Place(beyond, spot.voice, channel, spot.asker, heading, run.locale)
         filled = bool(stands.whole or stands.unfinished)

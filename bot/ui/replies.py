@@ -72,6 +72,8 @@ class AnswerWriter:
         self._wish: Wish | None = None
         self._doubtful = False
         """Whether a streamed step may still be carried out, since nobody knows what became of it."""
+        self._unconfirmed = False
+        """Whether a part of the final text may stand there, and nobody has looked yet."""
         self._last_word: asyncio.Task[None] | None = None
 
     def notice(self, text: str) -> None:
@@ -106,26 +108,33 @@ class AnswerWriter:
         parts = split(text)
         for index in range(len(self._placed), len(parts)):
             put = self._surface.send if self._placed else self._put_first
-            last = index == len(parts) - 1
-            self._placed.append(await put(parts[index], view=view if last else None))
-            if not last:  # after the last one, the whole answer is journaled
-                await self._tell(index, self._placed[-1], whole=True)
+            await self._stands_whole(await put(parts[index], view=view if index == len(parts) - 1 else None), parts)
         if self._doubtful and self._last_word is None:
             watch = self._watch(self._placed[0], parts[0], view if len(parts) == 1 else None)
             self._last_word = asyncio.create_task(watch, name="the last word")
         return list(self._placed)
 
-    async def deliver(self, text: str, *, view: discord.ui.View | None = None) -> list[discord.Message]:
+    async def deliver(
+        self, text: str, *, view: discord.ui.View | None = None, away: Callable[[], bool] = lambda: False
+    ) -> list[discord.Message]:
         """`finish`, tried again when Discord stumbles; what no try could confirm is looked for before it counts as not taken.
+
+        Args:
+            text: all of it.
+            view: goes under the last part.
+            away: whether Discord is known to be out of reach: then nothing can be seen, and the next call looks before it sends.
 
         Raises:
             TROUBLE: it was not taken, and it is not there.
         """
+        if self._unconfirmed:
+            await self._found(text, view, (0.0,), away)
         while True:
             try:
                 return await persist(lambda: self.finish(text, view=view), "writing an answer")
             except TROUBLE as error:
-                if not passing(error) or not await self._found(text, view):
+                self._unconfirmed = passing(error)
+                if not self._unconfirmed or not await self._found(text, view, LOOKS, away):
                     raise
 
     async def settle(self) -> None:
@@ -160,25 +169,36 @@ class AnswerWriter:
         except discord.NotFound:
             return await self._surface.send(content, view=view)
 
-    async def _found(self, text: str, view: discord.ui.View | None) -> bool:
-        """Whether the part that was not confirmed stands there after all."""
-        parts = split(text)
-        content = parts[len(self._placed)]
-        known = None if self._placed else self._message
-        for delay in LOOKS:
+    async def _found(self, text: str, view: discord.ui.View | None, delays: Sequence[float], away: Callable[[], bool]) -> bool:
+        """Whether the part that was not confirmed stands there after all; left open while Discord is away."""
+        for delay in delays:
+            if away():
+                return False
             await asyncio.sleep(delay)
             try:
-                there = await self._surface.find(content) if known is None else await self._surface.read(known)
-                if there is None:
-                    continue
-                if not same(there.content, content):
-                    there = await self._surface.edit(there, content, view=view if len(parts) == 1 else None)
+                there = await self._look(split(text), view)
             except TROUBLE as error:
                 log.info("looking for an answer: %s", described(error))
-            else:
-                self._placed.append(there)
+                continue
+            if there is not None:
+                self._unconfirmed = False
+                await self._stands_whole(there, split(text))
                 return True
         return False
+
+    async def _stands_whole(self, message: discord.Message, parts: Sequence[str]) -> None:
+        self._placed.append(message)
+        if len(self._placed) < len(parts):  # after the last one, the whole answer is journaled
+            await self._tell(len(self._placed) - 1, message, whole=True)
+
+    async def _look(self, parts: Sequence[str], view: discord.ui.View | None) -> discord.Message | None:
+        """The next part where it stands, made to say what it should."""
+        index = len(self._placed)
+        known = None if self._placed else self._message
+        there = await self._surface.find(parts[index]) if known is None else await self._surface.read(known)
+        if there is None or same(there.content, parts[index]):
+            return there
+        return await self._surface.edit(there, parts[index], view=view if index == len(parts) - 1 else None)
 
     async def _watch(self, message: discord.Message, content: str, view: discord.ui.View | None) -> None:
         """Read the final text back for a while, and write it again where a streamed step came after it."""

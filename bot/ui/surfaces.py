@@ -127,7 +127,7 @@ class InteractionSurface:
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         if not expired(self._interaction):
             try:
-                return await message.edit(content=content, **_view(view))
+                return self._of_server(await message.edit(content=content, **_view(view)))
             except discord.HTTPException as error:
                 if not died(self._interaction, error):
                     raise
@@ -139,8 +139,7 @@ class InteractionSurface:
     async def read(self, message: discord.Message) -> discord.Message:
         if expired(self._interaction):
             return await self._partial(message).fetch()
-        found: discord.Message = await self._interaction.followup.fetch_message(message.id)
-        return found
+        return await self._by_token(message.id)
 
     async def find(self, content: str) -> discord.Message | None:
         """The response as it stands, though nobody confirmed that it was filled; `follow_up` has looked for the others."""
@@ -149,7 +148,8 @@ class InteractionSurface:
         if not self._first or expired(self._interaction):
             return None
         try:
-            found = await self._interaction.original_response()
+            # discord.py knows the word for the response only in a call that keeps what it saw; the address is the same.
+            found = await self._by_token("@original")
         except (*TROUBLE, discord.ClientException):
             return None
         if not same(found.content, content):
@@ -160,6 +160,13 @@ class InteractionSurface:
     @property
     def _private(self) -> bool:
         return False
+
+    async def _by_token(self, which: Any) -> discord.Message:
+        return self._of_server(await self._interaction.followup.fetch_message(which))
+
+    def _of_server(self, message: discord.Message) -> discord.Message:
+        message.guild = self._interaction.guild  # Discord does not say it of what comes by a token, and a thread needs it
+        return message
 
     async def _amend(self, message: discord.Message, content: str, view: discord.ui.View | None) -> discord.Message:
         return await self._partial(message).edit(content=content, **_view(view))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 import discord
 
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.log import log_unexpected
+from bot.services.limiter import Urgency, urgency
 from bot.services.owed import Owed
 from bot.services.voice import InnerVoice, VoiceService
 from bot.storage.records import Run, VoiceState
@@ -30,6 +32,23 @@ log = logging.getLogger(__name__)
 UNKNOWN_MESSAGE = 10008
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An answer that stands in Discord.
+
+    Attributes:
+        run: whose it is.
+        message: its last one.
+        place: where that stands.
+        settled: waits until nothing can change the message any more: before that nothing is added to it.
+    """
+
+    run: Run
+    message: discord.Message
+    place: Place
+    settled: Callable[[], Awaitable[None]] | None = None
+
+
 class Telling:
     """Tells inner voices."""
 
@@ -39,22 +58,24 @@ class Telling:
         self._owed = owed
         self._back = back
 
-    async def in_thread(self, run: Run, message: discord.Message, place: Place, *, begun: bool = False) -> None:
-        """Tell it in the thread of ``message``. ``begun``: some of it may stand there already."""
+    async def in_thread(self, shown: Shown, *, begun: bool = False) -> None:
+        """Tell it in the thread of the answer's last message. ``begun``: some of it may stand there already."""
         for seconds in waits():
             if self._back.away:
                 await self._back.wait(seconds)
-            if await self._attempt(run, message, place, begun):
-                return
+            with urgency(Urgency.VOICE):
+                if await self._attempt(shown, begun):
+                    return
             begun = True
             await self._back.wait(seconds)
-        log.warning("run %s: its inner voice could not be told; the next start tries again", run.id)
+        log.warning("run %s: its inner voice could not be told; the next start tries again", shown.run.id)
 
-    async def button(self, run: Run, message: discord.Message, place: Place) -> None:
+    async def button(self, shown: Shown) -> None:
         """Put its button under an answer that stands without."""
         for seconds in waits():
-            if await self._note(run, message, place, "", voice=True):
-                return await self._settle(run, "button")
+            with urgency(Urgency.VOICE):
+                if await self._instead(shown, "", "button"):
+                    return
             await self._back.wait(seconds)
 
     async def prepare(self, run_id: str) -> None:
@@ -73,24 +94,24 @@ class Telling:
         """What stands under an answer."""
         return answer_view(run.id, run.locale, voice=voice, votes=self._config.discord.votes)
 
-    async def _attempt(self, run: Run, message: discord.Message, place: Place, begun: bool) -> bool:
+    async def _attempt(self, shown: Shown, begun: bool) -> bool:
         """Whether it is told, or its place is taken by a note or a button."""
-        threads = self._config.threads
+        run, threads, losses = shown.run, self._config.threads, self._back.losses
         try:
             voice = await self._voices.of(run.id)
-            thread = await open_thread(message, run.question, archive_minutes=threads.archive_minutes)
+            thread = await open_thread(shown.message, run.question, archive_minutes=threads.archive_minutes)
             last = await write_voice(thread, voice, archive=threads.auto_archive, begun=begun)
         except ForwardPassError as error:
             log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
             line = words(run.locale)("note_no_voice", why=told(error, run.locale))
-            return await self._instead(run, message, place, line, "none")
+            return await self._instead(shown, line, "none")
         except TROUBLE as error:
             log.info("run %s: no thread (%s)", run.id, described(error))
-            if self._back.away and passing(error):
+            if passing(error) and self._back.lost_since(losses):
                 return False
-            return await self._instead(run, message, place, "", "button")
+            return await self._instead(shown, "", "button")
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
-            return await self._instead(run, message, place, f"-# 💭 {unexpected(error, run.locale)}", "button")
+            return await self._instead(shown, f"-# 💭 {unexpected(error, run.locale)}", "button")
         await self._told(run, thread)
         await self._ask_again(run.id, thread, last, voice)
         return True
@@ -121,30 +142,33 @@ class Telling:
         except Exception as error:  # noqa: BLE001  a defect of an extra is logged
             log_unexpected(log, error, run_id=run_id)
 
-    async def _instead(self, run: Run, message: discord.Message, place: Place, line: str, state: VoiceState) -> bool:
+    async def _instead(self, shown: Shown, line: str, state: VoiceState) -> bool:
         """A note or a button in place of the thread; whether it stands."""
-        if not await self._note(run, message, place, line, voice=state == "button"):
+        if shown.settled is not None:
+            await shown.settled()
+        if not await self._note(shown, line, voice=state == "button"):
             return False
-        await self._settle(run, state)
+        await self._settle(shown.run, state)
         return True
 
-    async def _note(self, run: Run, message: discord.Message, place: Place, line: str, *, voice: bool) -> bool:
+    async def _note(self, shown: Shown, line: str, *, voice: bool) -> bool:
         """Add a small line or the button to the answer; when even that fails, say it in a message of its own."""
+        run, message, surface, losses = shown.run, shown.message, shown.place.surface, self._back.losses
         said = getattr(message, "content", "")  # what cannot be read cannot be added to
         content = f"{said}\n{line}" if line and len(said) + len(line) < 2000 else said
         view = self.under(run, voice=True) if voice else None
         try:
             if said:
-                await persist(lambda: place.surface.edit(message, content, view=view), "adding to an answer")
+                await persist(lambda: surface.edit(message, content, view=view), "adding to an answer")
             else:
-                await place.surface.send(line or "💭", view=view)
+                await surface.send(line or "💭", view=view)
         except TROUBLE as error:
             log.info("the answer could not be edited: %s", described(error))
-            if self._back.away and passing(error):
+            if passing(error) and self._back.lost_since(losses):
                 return False
             if getattr(error, "code", None) != UNKNOWN_MESSAGE:  # else somebody deleted it: nothing is to be added to it
                 with contextlib.suppress(*TROUBLE):
-                    await place.surface.send(line or "💭", view=view)
+                    await surface.send(line or "💭", view=view)
         return True
 
     async def _settle(self, run: Run, state: VoiceState) -> None:

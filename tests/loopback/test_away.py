@@ -21,6 +21,7 @@ AWAY = 1.5
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.ui.delivery.WAITS", (0.2, 0.4, 0.8))
+    monkeypatch.setattr("bot.ui.replies.LOOKS", (0.05, 0.1, 0.2))
     monkeypatch.setattr("bot.ui.back.SPREAD", 0.1)
     monkeypatch.setattr("bot.ui.trouble.RETRY_DELAYS", (0.05, 0.1))
     monkeypatch.setattr("discord.client.Client.before_identify_hook", at_once)  # else five seconds

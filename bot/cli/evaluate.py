@@ -19,6 +19,7 @@ from bot.errors import ForwardPassError
 from bot.render.eval_plot import draw
 from bot.render.eval_table import tables
 from bot.services import bank, evaluation
+from models import bounds, typed
 from models.types import Engine, LensName
 
 SCHEMA = 1
@@ -103,10 +104,11 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         ForwardPassError: it is of another model or other settings, or no such file.
     """
     try:
-        lines = output.read_text(encoding="utf-8").splitlines(keepends=True)
+        with output.open("rb") as file:
+            lines = bounds.read(file, output.stat().st_size).decode("utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         lines = []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         raise ForwardPassError(f"`{output}` cannot be read.", hint="Name another --output.") from error
     if not lines:
         _append(output, settings)
@@ -115,9 +117,9 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         _cut(output, "".join(lines[:-1]))
         lines = lines[:-1]
     try:
-        found, *rows = (json.loads(line) for line in lines)
+        found, *rows = (bounds.from_json(line) for line in lines)
         found.setdefault("lens", "logit")  # of a version that read no other
-        records = [evaluation.Record(**row) for row in rows]
+        records = [_record(row) for row in rows]
     except (ValueError, TypeError, AttributeError) as error:
         raise ForwardPassError(f"`{output}` holds no evaluation.", hint="Name another --output.") from error
     changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
@@ -125,6 +127,14 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         told = ", ".join(f"{key} {found.get(key)!r}, now {settings.get(key)!r}" for key in changed)
         raise ForwardPassError(f"`{output}` holds another evaluation: {told}.", hint="Name another --output.")
     return records
+
+
+def _record(row: Any) -> evaluation.Record:
+    """A line of the file. Raises ValueError when it is none of ours."""
+    made = typed.build(evaluation.Record, row)
+    if made.tokens < 0 or not typed.finite(*(value for value in made.figures.values() if value is not None)):
+        raise ValueError("it holds figures that are none")
+    return made
 
 
 def _append(output: Path, row: dict[str, Any]) -> None:

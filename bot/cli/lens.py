@@ -155,7 +155,7 @@ def info(path: Path, *, as_json: bool = False) -> None:
     """
     from models.lenses import store
 
-    card = store.load(path.expanduser()).card
+    card = store.read_card(path.expanduser())
     if as_json:
         write_json(asdict(card))
     else:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
@@ -56,7 +56,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     if as_json:
         write_json(report.to_json())
         return
-    console = Console()
+    console = Screen()
     for shown in tables(report, width=console.width):
         console.print(shown)
 
@@ -156,7 +156,7 @@ def _load(config: Config, wishes: Wishes) -> Engine:
     model = config.model
     if wishes.model is not None and wishes.model != model.id:  # another model has no revision of the configured one
         model = model.model_copy(update={"id": wishes.model, "revision": None})
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with console.status("waking up…") as status:
         from models.running.engine import load  # torch is imported under the spinner
 
@@ -172,4 +172,4 @@ def _load(config: Config, wishes: Wishes) -> Engine:
 def _bar() -> Progress:
     """On stderr, so that a pipe gets the figures alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Screen(stderr=True))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
 from rich.padding import Padding
+from rich.text import Text
 
 from bot.errors import ForwardPassError
 
@@ -13,6 +13,7 @@ from bot.errors import ForwardPassError
 def main() -> None:
     """Run the command line. An error of our own tree ends in a sentence and exit code 1, never in a traceback."""
     from bot.cli import cli
+    from bot.cli.screen import Screen
     from bot.cli.streams import prepare, whole
 
     prepare()
@@ -20,16 +21,13 @@ def main() -> None:
     try:
         cli()
     except ForwardPassError as error:
-        Console(stderr=True).print(f"[bold red]✗[/] {_plain(error.message)}", highlight=False)
+        screen = Screen(stderr=True, highlight=False)
+        screen.print(Text.assemble(("✗", "bold red"), f" {error.message}"))
         if error.hint:
-            Console(stderr=True).print(Padding(_plain(error.hint), (0, 0, 0, 2)), highlight=False)
+            screen.print(Padding(Text(error.hint), (0, 0, 0, 2)))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 if __name__ == "__main__":

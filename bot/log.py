@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from bot.errors import ForwardPassError
+from bot.render.text import safe
 
 if TYPE_CHECKING:
     from bot.config import LogConfig
@@ -132,12 +133,12 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
 
 class _SafeFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        safe = copy.copy(record)
-        safe.exc_text = None  # another handler's formatter may have left a traceback with words there
+        kept = copy.copy(record)
+        kept.exc_text = None  # another handler's formatter may have left a traceback with words there
         if record.name == "asyncio":
             # "Task exception was never retrieved" goes on with the exception's words, "Exception in callback" with arguments.
-            safe.msg, safe.args = record.getMessage().partition("\n")[0].partition("(")[0], None
-        return self.line(safe)
+            kept.msg, kept.args = record.getMessage().partition("\n")[0].partition("(")[0], None
+        return self.line(kept)
 
     def line(self, record: logging.LogRecord) -> str:
         return super().format(record)
@@ -150,10 +151,13 @@ class _SafeFormatter(logging.Formatter):
 
 
 class LineFormatter(_SafeFormatter):
-    """``2026-01-31T12:00:00.000Z INFO bot.client: ready``."""
+    """``2026-01-31T12:00:00.000Z INFO bot.client: ready``; it goes to a terminal, so nothing in it may steer one."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def line(self, record: logging.LogRecord) -> str:
+        return safe(super().line(record))
 
 
 class JsonFormatter(_SafeFormatter):

@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from models.errors import NoSuchDepthError, NoSuchTokenError
-from models.findings import CausalCheck, Findings
+from models.findings import Findings
+from models.holding import AXES, LENS_ARRAYS, finding_arrays
 from models.sentences import Sentence
 from models.trace import IntArray, Trace
 
@@ -24,36 +25,6 @@ Chosen = Iterable[int] | None
 """Positions or depths that were asked for; None is the usual ones."""
 WHATS: tuple[What, ...] = get_args(What)
 
-AXES: Mapping[str, tuple[str, ...]] = {
-    "special": ("position",),
-    "top_ids": ("position", "depth", "k"),
-    "top_probs": ("position", "depth", "k"),
-    "emitted_prob": ("position", "depth"),
-    "emitted_rank": ("position", "depth"),
-    "entropy": ("position", "depth"),
-    "kl_to_final": ("position", "depth"),
-    "sampled_prob": ("position",),
-    "findings.attribution.against": ("position",),
-    "findings.attribution.blocks": ("position", "block", "part"),
-    "findings.attribution.embedding": ("position",),
-    "findings.attribution.constant": ("position",),
-    "findings.attribution.difference": ("position",),
-    "findings.attention.positions": ("position", "k"),
-    "findings.attention.weights": ("position", "k"),
-    "findings.attention.sink": ("position",),
-    "findings.watched.ids": ("word",),
-    "findings.watched.probs": ("word", "position", "depth"),
-    "findings.pull.with_ids": ("k",),
-    "findings.pull.with_probs": ("k",),
-    "findings.pull.without_ids": ("k",),
-    "findings.pull.without_probs": ("k",),
-    "hidden": ("depth", "position", "channel"),
-    "output": ("position", "channel"),
-    "attention": ("depth", "head", "position", "key"),
-}
-"""What the axes of each array count; those of ``findings.causal.removals`` count blocks."""
-
-LENS_ARRAYS = ("special", "top_ids", "top_probs", "emitted_prob", "emitted_rank", "entropy", "kl_to_final", "sampled_prob")
 TIMES = ("answer_seconds", "second_pass_seconds")
 """Keys of a trace's meta that differ each time."""
 
@@ -156,19 +127,6 @@ def lens_dump(trace: Trace, *, positions: Chosen = None, depths: Chosen = None) 
         trace=cut if len(chosen) == trace.depths + 1 else None,
         findings=findings,
     )
-
-
-def finding_arrays(findings: Findings) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
-    """Every array among the evidence, under its dotted name such as ``findings.attribution.blocks``."""
-    for item in fields(findings):
-        value = getattr(findings, item.name)
-        if value is None or isinstance(value, Mapping):
-            continue
-        inner = [(f"removals.{i}.", r) for i, r in enumerate(value.removals)] if isinstance(value, CausalCheck) else [("", value)]
-        for prefix, part in inner:
-            for f in fields(part):
-                if isinstance(getattr(part, f.name), np.ndarray):
-                    yield f"findings.{item.name}.{prefix}{f.name}", getattr(part, f.name)
 
 
 def _at_depths(name: str, array: np.ndarray[Any, Any], depths: IntArray) -> np.ndarray[Any, Any]:

@@ -6,14 +6,14 @@ computed is in `models.probes`. `L` blocks, `T` answer tokens, `P` prompt tokens
 
 from __future__ import annotations
 
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from models import typed
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -149,11 +149,8 @@ class Findings:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Findings:
-        """Read what `to_json` wrote; float32 survives the way through JSON unchanged."""
-        return _read(cls, data)
-
-
-T = TypeVar("T")
+        """Read what `to_json` wrote; float32 survives the way through JSON unchanged. Raises ValueError for anything else."""
+        return typed.build(cls, data)
 
 
 def _plain(value: Any) -> Any:
@@ -164,24 +161,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _read(kind: type[T], data: Mapping[str, Any]) -> T:
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _as(hints[name], value) for name, value in data.items() if name in hints})
-
-
-def _as(hint: Any, value: Any) -> Any:
-    """The value in the type that a field is annotated with."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else _as(arguments[0], value)
-    if origin is np.ndarray:
-        return np.asarray(value, dtype=np.int64 if hint == IntArray else np.float32)
-    if is_dataclass(hint):
-        return _read(hint, value)  # type: ignore[arg-type]
-    if origin is tuple:
-        return tuple(_as(arguments[0], item) for item in value)
-    if origin is Mapping:
-        return {(int(key) if arguments[0] is int else key): item for key, item in value.items()}
-    return value

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -17,7 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models import bounds, typed
 from models.findings import Findings
+from models.holding import LENS_ARRAYS, Sizes, check_shapes, finding_arrays
 
 SCHEMA = 2
 _READABLE = (1, 2)  # 1 knew no findings
@@ -25,6 +26,7 @@ _READABLE = (1, 2)  # 1 knew no findings
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+_TEXTS: Mapping[str, Any] = {"tokens": tuple[str, ...], "pieces": Mapping[int, str], "meta": Mapping[str, Any]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,16 +94,35 @@ class Trace:
             ValueError: the bytes are not a trace, or one of another schema.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                text = json.loads(file["json"].tobytes())
-                arrays = {name: file[name] for name in file.files if name != "json"}
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError("these bytes are not a stored trace") from error
+            return cls._read(data)
+        except bounds.BROKEN as error:
+            why = f": {error}" if type(error) is ValueError else ""
+            raise ValueError(f"these bytes are not a stored trace{why}") from error
+
+    @classmethod
+    def _read(cls, data: bytes) -> Trace:
+        arrays: dict[str, Any] = bounds.read_zip(data)
+        text = bounds.from_json(arrays.pop("json").tobytes())
         if text["schema"] not in _READABLE:
             raise ValueError(f"trace of schema {text['schema']}, this version reads schema {SCHEMA}")
-        pieces = {int(i): s for i, s in text["pieces"].items()}
-        findings = Findings.from_json(text.get("findings", {}))
-        return cls(tokens=tuple(text["tokens"]), pieces=pieces, meta=text["meta"], findings=findings, **arrays)
+        known = {name: typed.value_of(hint, text.get(name, {}), name) for name, hint in _TEXTS.items()}
+        made = cls(findings=Findings.from_json(text.get("findings", {})), **known, **arrays)
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """See that all its arrays hold together, the evidence's too. A string may be missing: text that was forgotten has none.
+
+        Raises:
+            ValueError: they do not.
+        """
+        if self.top_ids.ndim != 3 or not self.k or self.depths < 0 or len(self.tokens) != self.length:
+            raise ValueError("it has not one token for each position")
+        for ids in (self.prompt_ids, self.answer_ids):
+            if ids.ndim != 1 or ids.dtype != np.int64 or (ids < 0).any():
+                raise ValueError("its token ids are none")
+        sizes = Sizes(self.length, self.depths + 1, self.depths, len(self.prompt_ids))
+        check_shapes({name: getattr(self, name) for name in LENS_ARRAYS} | dict(finding_arrays(self.findings)), sizes)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers under the names of the fields, for `--json`."""

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
@@ -57,7 +56,7 @@ def run_bench(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | Non
     if as_json:
         write_json(report.to_json())
         return
-    console = Console()
+    console = Screen()
     for shown in tables(report, width=console.width):
         console.print(shown)
 
@@ -151,7 +150,7 @@ def _check(wishes: Wishes, plot: Path | None) -> None:
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """A spinner on a terminal, plain lines in a log; on stderr, so that a pipe gets the figures alone."""
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     if not console.is_terminal:
         yield lambda text: console.print(f"{text}…", highlight=False, markup=False, soft_wrap=True)
         return

@@ -88,13 +88,12 @@ def run(config: Config, questions: tuple[str, str], controls: str | None, *, as_
 
 
 def _asked(engine: Engine, config: Config, questions: Sequence[str]) -> list[Found]:
-    from rich.console import Console
-
+    from bot.cli.screen import Screen
     from bot.services.compare import reading
     from models.types import Job
 
     found: list[Found] = []
-    with Console(stderr=True).status("") as status:
+    with Screen(stderr=True).status("") as status:
         for number, question in enumerate(questions, start=1):
             status.update(f"question {number} of {len(questions)}…")
             answer = engine.answer(Job(question, sampling=config.sampling))
@@ -109,12 +108,13 @@ def _print(
     *,
     as_json: bool,
 ) -> None:
-    from rich.console import Console
     from rich.text import Text
+
+    from bot.cli.screen import Screen
 
     if as_json:
         return _print_json(pair, controls, told)
-    console = Console()
+    console = Screen()
     for name, (question, answer, row) in zip("AB", pair, strict=True):
         console.print(Text(f"{name}  {question}", "bold"))
         console.print(Text(f"   {' '.join(answer.text.split()) or '(nothing)'}"))

@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from bot import log as logs
 from bot.app import App, open_app
-from bot.cli.streams import question_of, safe
+from bot.cli.screen import Screen
+from bot.cli.streams import question_of
 from bot.config import Config
 from bot.errors import DumpChoiceError, DumpFileError, EmptyQuestionError
 from bot.render.export import FORMATS, Format, load
 from bot.render.glyphs import columns
 from bot.render.layers import layer_table_text
 from bot.render.table import GUTTER, depth_map, monologue_panel, settle_summary
-from bot.render.text import named
+from bot.render.text import named, safe
 from bot.services.asked import AskRequest
 from bot.services.dumps import Wish, Written, places
 from bot.services.monologue import tell, verify
@@ -184,7 +185,7 @@ class _Progress:
 
 async def _dump(config: Config, run_of: Callable[[App, Say], Awaitable[str]], wish: Wish, target: Target) -> None:
     logs.setup(config.log.model_copy(update={"level": "WARNING"}))
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with console.status("waking up…") as status, _beside(target) as part:
         async with open_app(config) as app:
             await app.model.ready()
@@ -219,7 +220,7 @@ def _beside(target: Target) -> Iterator[Path]:
 def _tell(written: Written, target: Target) -> None:
     """What was written; in a terminal also what a lens dump shows."""
     to_stdout = target.path == STDOUT
-    console = Console(stderr=to_stdout)
+    console = Screen(stderr=to_stdout)
     line = Text(f"{'' if to_stdout else f'{target.path}  '}{written.note}\nsha256 {written.sha256}")
     console.print(line, soft_wrap=True)
     if console.is_terminal and not to_stdout and written.what == "lens" and written.form != "html":
@@ -235,7 +236,7 @@ def show(path: Path, token: int | None = None) -> None:
         DumpFileError: it is no dump, or damaged.
         DumpChoiceError: it does not hold that token.
     """
-    dump, console = load(path), Console()
+    dump, console = load(path), Screen()
     layers = None if token is None else _layers(dump, token, console.width)
     console.print(Text(safe(" · ".join(_facts(dump))), "dim"))
     trace = dump.trace

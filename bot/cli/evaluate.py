@@ -8,17 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import ForwardPassError
 from bot.render.eval_plot import draw
 from bot.render.eval_table import tables
 from bot.services import bank, evaluation
+from models import bounds, typed
 from models.types import Engine, LensName
 
 SCHEMA = 1
@@ -55,7 +56,7 @@ def run_eval(config: Config, wishes: Wishes, *, as_json: bool, plot: Path | None
     if as_json:
         write_json(report.to_json())
         return
-    console = Console()
+    console = Screen()
     for shown in tables(report, width=console.width):
         console.print(shown)
 
@@ -103,10 +104,11 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         ForwardPassError: it is of another model or other settings, or no such file.
     """
     try:
-        lines = output.read_text(encoding="utf-8").splitlines(keepends=True)
+        with output.open("rb") as file:
+            lines = bounds.read(file, output.stat().st_size).decode("utf-8").splitlines(keepends=True)
     except FileNotFoundError:
         lines = []
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         raise ForwardPassError(f"`{output}` cannot be read.", hint="Name another --output.") from error
     if not lines:
         _append(output, settings)
@@ -115,9 +117,9 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         _cut(output, "".join(lines[:-1]))
         lines = lines[:-1]
     try:
-        found, *rows = (json.loads(line) for line in lines)
+        found, *rows = (bounds.from_json(line) for line in lines)
         found.setdefault("lens", "logit")  # of a version that read no other
-        records = [evaluation.Record(**row) for row in rows]
+        records = [_record(row) for row in rows]
     except (ValueError, TypeError, AttributeError) as error:
         raise ForwardPassError(f"`{output}` holds no evaluation.", hint="Name another --output.") from error
     changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
@@ -125,6 +127,14 @@ def _known(output: Path, settings: dict[str, Any]) -> list[evaluation.Record]:
         told = ", ".join(f"{key} {found.get(key)!r}, now {settings.get(key)!r}" for key in changed)
         raise ForwardPassError(f"`{output}` holds another evaluation: {told}.", hint="Name another --output.")
     return records
+
+
+def _record(row: Any) -> evaluation.Record:
+    """A line of the file. Raises ValueError when it is none of ours."""
+    made = typed.build(evaluation.Record, row)
+    if made.tokens < 0 or not typed.finite(*(value for value in made.figures.values() if value is not None)):
+        raise ValueError("it holds figures that are none")
+    return made
 
 
 def _append(output: Path, row: dict[str, Any]) -> None:
@@ -146,7 +156,7 @@ def _load(config: Config, wishes: Wishes) -> Engine:
     model = config.model
     if wishes.model is not None and wishes.model != model.id:  # another model has no revision of the configured one
         model = model.model_copy(update={"id": wishes.model, "revision": None})
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with console.status("waking up…") as status:
         from models.running.engine import load  # torch is imported under the spinner
 
@@ -162,4 +172,4 @@ def _load(config: Config, wishes: Wishes) -> Engine:
 def _bar() -> Progress:
     """On stderr, so that a pipe gets the figures alone."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Screen(stderr=True))

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from bot import log as logs
 from bot.cli.pictures import check_plot, write_plot
+from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import LensTrainingError
@@ -64,14 +64,14 @@ def train(config: Config, wishes: Wishes) -> None:
     with _progress() as show:
         made = training.train(config.model, wanted, path, prompt=config.prompt, on_done=show)
     _show(made.card)
-    Console(stderr=True).print(Text(f"✓ The lens is ready in {path}. To use it, set `lens.kind: {wishes.kind}`."), soft_wrap=True)
+    Screen(stderr=True).print(Text(f"✓ The lens is ready in {path}. To use it, set `lens.kind: {wishes.kind}`."), soft_wrap=True)
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each stage, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Screen(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
 
         def show(stage: str, done: int, of: int) -> None:
@@ -129,7 +129,7 @@ def evaluate(config: Config, wishes: Measure, *, as_json: bool, plot: Path | Non
 
 
 def _show_measured(found: Measured) -> None:
-    console, card = Console(highlight=False), found.card
+    console, card = Screen(highlight=False), found.card
     logit, learned = found.means
     console.print(
         Text.assemble((f"{card.kind} lens", "bold"), f" of {card.model}, on {found.positions:,} positions: {found.source}")
@@ -155,7 +155,7 @@ def info(path: Path, *, as_json: bool = False) -> None:
     """
     from models.lenses import store
 
-    card = store.load(path.expanduser()).card
+    card = store.read_card(path.expanduser())
     if as_json:
         write_json(asdict(card))
     else:
@@ -172,7 +172,7 @@ def _read(path: Path | None) -> str | None:
 
 
 def _show(card: Card) -> None:
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     counts = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in card.tokens.items())
     made = f"{card.steps} steps" if card.kind == "tuned" else f"{card.method.get('texts', 0)} texts"
     console.print(Text.assemble((f"{card.kind} lens", "bold"), f" of {card.model} ({card.architecture}, {card.layers} blocks)"))

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from bot import log as logs
 from bot.app import App, open_app
+from bot.cli.screen import Screen
 from bot.client import create_bot
 from bot.config import Config
 from bot.errors import ForwardPassError
@@ -49,7 +50,7 @@ def run_demo(config: Config, *, browser: bool, port: int) -> None:
     if importlib.util.find_spec("simcord") is None or importlib.util.find_spec("PIL") is None:
         raise ForwardPassError("The local Discord needs the `demo` extra.", hint='Run `pip install "forward-pass[demo]"`.')
     logs.setup(config.log.model_copy(update={"level": "ERROR"}))
-    console = Console()
+    console = Screen()
     asyncio.run(_serve(config, console, browser, port))
 
 

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from bot import log as logs
-from bot.cli.streams import safe, write_json
+from bot.cli.screen import Screen
+from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import StorageError
+from bot.render.text import safe
 from bot.storage import Database, Run, RunStore, sqlite_file
 
 NONE = "No answers are stored yet."
@@ -30,7 +31,7 @@ def show_runs(config: Config, *, limit: int, as_json: bool) -> None:
     if as_json:
         write_json({"runs": [_facts(run) for run in runs]})
         return
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     if not runs:
         console.print(Text(NONE))
     for line in _lines(runs, console.width):

@@ -15,17 +15,17 @@ from typing import Any
 import discord
 import platformdirs
 import yaml
-from rich.console import Console
 from rich.text import Text
 
 from bot import log as logs
 from bot.app import open_app
 from bot.cli import weights
-from bot.cli.streams import safe
+from bot.cli.screen import Screen
 from bot.client import create_bot, invite_url
 from bot.config import FILE_VARIABLE, Config, read_token, settings_file
 from bot.config_reading import environment_settings
 from bot.errors import BadTokenError, DiscordSetupError, ForwardPassError, MissingIntentError
+from bot.render.text import safe
 from bot.storage.lease import Lease, digest_of
 from bot.ui.trouble import TROUBLE, described
 from models.types import DEFAULT_MODEL
@@ -115,7 +115,7 @@ def show_config(config: Config, named: Path | None = None) -> None:
     data = config.model_dump(mode="json")
     if data["storage"]["url"]:
         data["storage"]["url"] = "(set)"
-    console = Console()
+    console = Screen()
     console.print(
         yaml.safe_dump(data, sort_keys=False, allow_unicode=True), highlight=False, markup=False, end="", soft_wrap=True
     )

@@ -14,11 +14,10 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from bot.render.text import visible
+from bot.render.text import STEERING
 
 STDIN = "-"
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_HARMLESS = "\n\u200d\ufe0f"  # line breaks, and what joins emoji
 _PLAIN = dict(zip("✓✗×…·•–—−›≤“”‘’░▒▓█▀▼→", "vxx..*---><\"\"'':+%##v>", strict=True))
 """Stand-ins of the same width, so that marks keep their meaning and a map of shades its shades."""
 
@@ -62,14 +61,13 @@ def question_of(given: str | None) -> str | None:
 
 
 def write_json(data: object) -> None:
-    """One JSON object on a line of stdout; in ASCII where stdout is not UTF-8, so that no character is lost."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=not _is_utf8(sys.stdout), allow_nan=False) + "\n")
+    """One JSON object on a line of stdout; in ASCII where stdout is not UTF-8, so that no character is lost.
+
+    A character that would steer a terminal stands as its number, which means the same in JSON.
+    """
+    text = json.dumps(data, ensure_ascii=not _is_utf8(sys.stdout), allow_nan=False)
+    sys.stdout.write(STEERING.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n")
 
 
 def _is_utf8(stream: Any) -> bool:
     return codecs.lookup(getattr(stream, "encoding", None) or "utf-8").name == "utf-8"
-
-
-def safe(text: str) -> str:
-    """A text from a file or from a person, without what would steer a terminal."""
-    return "".join(char if char.isprintable() or char in _HARMLESS else visible(char) for char in text)

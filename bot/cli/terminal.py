@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bot import log as logs
+from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
@@ -73,13 +74,13 @@ def ask_once(
     if as_json:
         write_json(report(engine, job, looks))
         return
-    _answer(Console(), engine, job, looks)
+    _answer(Screen(), engine, job, looks)
 
 
 def chat_loop(config: Config, *, style: Style | None) -> None:
     """Ask and answer until an empty line. An error is shown, and the conversation goes on."""
     engine = load_engine(config)
-    console = Console()
+    console = Screen()
     console.print(Text(f"{engine.info.name} on {engine.info.device}. An empty line ends the conversation.", "dim"))
     history: list[Turn] = []
     while True:
@@ -142,7 +143,7 @@ def _timeless(trace: Trace | None) -> dict[str, Any] | None:
 def load_engine(config: Config) -> Engine:
     """The configured engine, its stages shown on stderr. Raises ModelError."""
     logs.setup(config.log.model_copy(update={"level": "WARNING"}))
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with console.status("waking up…") as status:
         from models.running.engine import load  # torch is imported under the spinner
 

@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from bot import log as logs
+from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from models.loading import embedded
@@ -35,7 +35,7 @@ def pull(config: Config, *, force: bool = False) -> None:
     Raises:
         DownloadError: offline, or the sums do not match.
     """
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), _Bytes(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         tasks: dict[str, TaskID] = {}
@@ -46,7 +46,7 @@ def pull(config: Config, *, force: bool = False) -> None:
             progress.update(tasks[stage], completed=done, total=total or None)
 
         path = embedded.pull(_cache(config), progress=show, force=force)
-    console.print(f"[green]✓[/] The default model is ready in {path}", highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("✓", "green"), f" The default model is ready in {path}"), soft_wrap=True)
 
 
 def info(config: Config, model_id: str | None = None, *, revision: str | None = None, as_json: bool = False) -> None:
@@ -65,7 +65,7 @@ def info(config: Config, model_id: str | None = None, *, revision: str | None = 
         )  # the config's revision is that of the config's model
     if revision is not None:
         wanted = wanted.model_copy(update={"revision": revision})
-    with Console(stderr=True).status("reading the config"):
+    with Screen(stderr=True).status("reading the config"):
         found = look(wanted)
     if as_json:
         write_json(dataclasses.asdict(found))
@@ -74,7 +74,7 @@ def info(config: Config, model_id: str | None = None, *, revision: str | None = 
 
 
 def _show(found: Outlook) -> None:
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     console.print(
         Text.assemble((found.name, "bold"), (f"   {found.source}" + (f" · {found.revision}" if found.revision else ""), "dim"))
     )

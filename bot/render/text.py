@@ -11,6 +11,12 @@ import unicodedata
 LONGEST_TOKEN = 24
 _VISIBLE = {" ": "␣", "\n": "↵", "\r": "⇤", "\t": "⇥", "\u00a0": "⍽", "\u3000": "␣", "\ufffd": "�"}
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+STEERING = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff\ud800-\uf8ff"
+    "\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
+)
+"""Characters that would steer a terminal or turn a line around, and others that nobody sees: controls, bidi marks, tags, private
+use. Line breaks stand, and so do the joiners of scripts and emoji."""
 _SPLINTERS = re.compile(r" ?⟨[89A-F][0-9A-F](?: [89A-F][0-9A-F])*⟩")
 """How `models.tokens.piece` shows the bytes of a character that is not whole; none of them is below 80."""
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
@@ -42,6 +48,11 @@ def visible(text: str, *, limit: int = LONGEST_TOKEN) -> str:
     right = len(text) - left - len(inner)
     shown = "␣" * left + "".join(_visible_char(inner, i) for i in range(len(inner))) + "␣" * right
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def safe(text: str) -> str:
+    """A text from a model, a file or a person, each character named that would steer a terminal."""
+    return STEERING.sub(lambda found: _visible_char(found[0], 0), text)
 
 
 def _visible_char(text: str, i: int) -> str:

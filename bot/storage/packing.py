@@ -1,6 +1,7 @@
 """Between the tuples of an `Answer` and compact bytes: zlib over little-endian arrays, the same on every machine.
 
-Token ids are int32, probabilities float64, so that what comes back equals what went in. Knows no database.
+Token ids are int32, probabilities float64, so that what comes back equals what went in; anything else is one of
+`models.bounds.BROKEN`, and none of it unpacks to more than it may. Knows no database.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.bounds import from_json, inflate
 from models.types import FinalTop
 
 
@@ -21,7 +23,7 @@ def pack_ids(ids: Sequence[int]) -> bytes:
 
 def unpack_ids(data: bytes) -> tuple[int, ...]:
     """What `pack_ids` wrote."""
-    return tuple(np.frombuffer(zlib.decompress(data), dtype="<i4").tolist())
+    return tuple(np.frombuffer(inflate(data), dtype="<i4").tolist())
 
 
 def pack_floats(values: Sequence[float]) -> bytes:
@@ -31,7 +33,7 @@ def pack_floats(values: Sequence[float]) -> bytes:
 
 def unpack_floats(data: bytes) -> tuple[float, ...]:
     """What `pack_floats` wrote."""
-    return tuple(np.frombuffer(zlib.decompress(data), dtype="<f8").tolist())
+    return tuple(np.frombuffer(inflate(data), dtype="<f8").tolist())
 
 
 def pack_final_top(top: FinalTop) -> bytes:
@@ -42,7 +44,7 @@ def pack_final_top(top: FinalTop) -> bytes:
 
 def unpack_final_top(data: bytes) -> FinalTop:
     """What `pack_final_top` wrote."""
-    rows = json.loads(zlib.decompress(data))
+    rows = from_json(inflate(data))
     return FinalTop(
         ids=tuple(tuple(int(i) for i in row) for row in rows["ids"]),
         logprobs=tuple(tuple(float(p) for p in row) for row in rows["logprobs"]),

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -22,6 +20,7 @@ from bot.storage.open_work import LEFT_STANDING, OpenWork
 from bot.storage.records import ANSWERED, UNFINISHED, NewRun, Run, State, VoiceState, utc_now
 from bot.storage.rows import FOR_ANSWER, RUN, answer_of, answer_values, gone, run_of
 from bot.storage.tables import RunMessageRow, RunRow, VoteRow
+from models.bounds import BROKEN
 from models.trace import Trace
 from models.types import Answer, Turn
 
@@ -149,7 +148,7 @@ class RunStore:
             raise gone(run_id) if row is None else RunExpiredError("That question was never answered.", request_id=run_id)
         try:
             return answer_of(row)
-        except (zlib.error, ValueError, KeyError) as error:
+        except BROKEN as error:
             raise StorageError("A stored answer cannot be read.", request_id=run_id) from error
 
     async def save_trace(self, run_id: str, trace: Trace) -> None:
@@ -174,7 +173,7 @@ class RunStore:
             return None
         try:
             return await asyncio.to_thread(Trace.from_bytes, row.trace)
-        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except ValueError as error:
             logger.warning("the stored trace of run %s cannot be read (%s)", run_id, type(error).__name__)
             return None
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from models import typed
 from models.types import LearnedLens
 
 Candidate = Literal["identity", "ridge", "tuned"]
@@ -50,12 +51,17 @@ class Card:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Card:
-        """Raises KeyError, TypeError or ValueError when ``facts`` are no card."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        made = cls(**{name: value for name, value in facts.items() if name in known})
-        if made.kind not in ("tuned", "jacobian"):
-            raise ValueError(made.kind)
-        return dataclasses.replace(made, fingerprint=tuple(float(x) for x in made.fingerprint), chosen=tuple(made.chosen))
+        """Raises ValueError when ``facts`` are no card."""
+        made = typed.build(cls, facts)
+        curves = made.held_out_kl.values()
+        lengths = {made.layers, *(len(curve) for curve in curves)}
+        if made.layers < 1 or made.width < 1 or lengths != {made.layers} or len(made.chosen) not in (0, made.layers):
+            raise ValueError("it holds other depths than it says")
+        errors = made.method.get("relative_error") or ()
+        typed.value_of(tuple[float, ...], errors, "relative_error")
+        if not typed.finite(*made.fingerprint, made.seconds):
+            raise ValueError("it holds numbers that are none")
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)

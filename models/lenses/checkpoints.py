@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,23 @@ def read_checkpoint(path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         raise LensTrainingError(f"There is no checkpoint {path or ''} to continue from.", hint="Start without --resume.")
     try:
+        _check_size(path)
         held: dict[str, Any] = torch.load(path, weights_only=True)
-        held["recipe"]  # a file of something else has none
+        held["recipe"].keys()  # a file of something else has none
     except Exception as error:  # torch raises what its readers raise
         raise damaged(path) from error
     return held
+
+
+def _check_size(path: Path) -> None:
+    """Torch writes an archive whose members are not packed: one that unpacks to more than the file is none of ours.
+
+    Raises:
+        ValueError: it is such a one, or no archive: torch would take sizes of the older format at their word.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it unpacks to more than it is")
 
 
 def kept_as(held: Mapping[str, Any], identity: Mapping[str, Any]) -> None:

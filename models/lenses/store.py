@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +15,17 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError
+from models.bounds import BROKEN, from_json
+from models.errors import ForwardPassError, LensFileError, LensNotFoundError, LensOfAnotherModelError
 from models.lenses.affine import AffineLens, Card
 from models.loading import embedded
 from models.sentences import Sentence
 from models.types import LearnedLens, ModelConfig
 
+log = logging.getLogger(__name__)
+
 _KEY = "forward_pass_lens"
+_DTYPES = ("F32", "F16", "BF16")
 _ROWS = 64
 _TOLERANCE = 2e-3  # what a model loaded in half precision is off by
 
@@ -79,20 +86,41 @@ def load(path: Path, model: Any | None = None) -> AffineLens:
         LensNotFoundError, LensFileError.
         LensOfAnotherModelError: it was made for another model than ``model``.
     """
+    with _opened(path) as (file, card):
+        if model is not None:
+            check(card, model if isinstance(model, Identity) else identity_of(model))
+        return AffineLens(file.get_tensor("weight"), file.get_tensor("bias"), card)
+
+
+def read_card(path: Path) -> Card:
+    """What a lens file says of itself; its tensors are not read. Raises LensNotFoundError, LensFileError."""
+    with _opened(path) as (_file, card):
+        return card
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Card]]:
+    """The file and its card, which has been held against the shapes of the tensors: nothing is allocated for them yet."""
     if not path.is_file():
         raise LensNotFoundError(Sentence("There is no lens file {path}.", path=path))
     try:
         with safe_open(path, framework="pt") as file:
-            card = Card.from_json(json.loads((file.metadata() or {})[_KEY]))
-            lens = AffineLens(file.get_tensor("weight"), file.get_tensor("bias"), card)
-    except (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
+            card = Card.from_json(from_json((file.metadata() or {})[_KEY]))
+            _check_tensors(path, file, card)
+            yield file, card
+    except ForwardPassError:
+        raise
+    except (*BROKEN, SafetensorError) as error:
+        log.info("a lens cannot be read: %s", type(error).__name__)
         raise LensFileError(Sentence("{path} is not a lens file, or it is damaged.", path=path)) from error
-    shape = (card.layers, card.width)
-    if lens.weight.shape != (*shape, card.width) or lens.bias.shape != shape:
-        raise LensFileError(Sentence("{path} is damaged: its tensors do not match its description.", path=path))
-    if model is not None:
-        check(card, model if isinstance(model, Identity) else identity_of(model))
-    return lens
+
+
+def _check_tensors(path: Path, file: Any, card: Card) -> None:
+    wanted = {"weight": [card.layers, card.width, card.width], "bias": [card.layers, card.width]}
+    for name, shape in wanted.items():
+        held = file.get_slice(name)
+        if list(held.get_shape()) != shape or held.get_dtype() not in _DTYPES:
+            raise LensFileError(Sentence("{path} is damaged: its tensors do not match its description.", path=path))
 
 
 def check(card: Card, who: Identity) -> None:

@@ -12,7 +12,7 @@ import typer.main
 
 from bot.cli import cli
 from bot.render.export import FORMATS, write
-from models.dump import LENS_ARRAYS
+from models.holding import LENS_ARRAYS
 from tests.bot.render.test_export import DUMPS, WHEN
 
 TEXT = (Path(__file__).parents[2] / "docs" / "DUMPS.md").read_text(encoding="utf-8")

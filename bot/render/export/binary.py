@@ -6,8 +6,6 @@ metadata in an order that differs each time.
 
 from __future__ import annotations
 
-import io
-import json
 import zipfile
 from typing import IO, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from safetensors.numpy import load as load_safetensors
 
 from bot.render.export.head import Array, check_kind, from_head, head, to_json
+from models import bounds
 from models.dump import LayerDump
 
 HEAD = "head.json"
@@ -40,12 +39,10 @@ def _member(name: str) -> zipfile.ZipInfo:
 
 def read_npz(data: bytes) -> LayerDump:
     """What `write_npz` wrote. Raises ValueError and its like for anything else."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        if HEAD not in file.files:
-            raise ValueError("it is not a layer dump")
-        about = json.loads(file[HEAD])
-        check_kind(about)
-        return from_head(about, {name: file[name] for name in file.files if name != HEAD})
+    members = bounds.read_zip(data)
+    about = bounds.from_json(bytes(members.pop(HEAD)))
+    check_kind(about)
+    return from_head(about, {name: array for name, array in members.items() if isinstance(array, np.ndarray)})
 
 
 def write_safetensors(dump: LayerDump, file: IO[bytes], created: str) -> None:
@@ -74,8 +71,8 @@ def _little(array: Array) -> Array:
 def read_safetensors(data: bytes) -> LayerDump:
     """What `write_safetensors` wrote. Raises ValueError and its like for anything else."""
     length = int.from_bytes(data[:8], "little")
-    layout = json.loads(data[8 : 8 + length])
-    about = {key: json.loads(value) for key, value in layout.get("__metadata__", {}).items() if key in _KEYS}
+    layout = bounds.from_json(data[8 : 8 + length])
+    about = {key: bounds.from_json(value) for key, value in layout.get("__metadata__", {}).items() if key in _KEYS}
     check_kind(about)
     return from_head(about, load_safetensors(data))
 

@@ -11,20 +11,24 @@ import copy
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from models.dump import AXES, LENS_ARRAYS, WHATS, LayerDump
+from models import holding, typed
+from models.dump import WHATS, LayerDump
 from models.findings import Findings
+from models.holding import AXES, LENS_ARRAYS
 from models.trace import Trace
 
 FORMAT = "forward-pass-dump"
 SCHEMA = 1
 DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_}
+_LAYERS = range(1, 100_000)  # more than any model has
 _REMOVALS = "findings.causal.removals."
 _NEEDED = {"lens": LENS_ARRAYS, "hidden": ("hidden",), "attention": ("attention",)}
 
@@ -76,23 +80,23 @@ def from_head(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> LayerDum
     """
     _check(about, arrays)
     findings = _findings(about["findings"], arrays)
-    positions = np.asarray(about["positions"], dtype=np.int64)
     dump = LayerDump(
         what=about["what"],
         prompt_ids=np.asarray(about["prompt_ids"], dtype=np.int64),
         answer_ids=np.asarray(about["answer_ids"], dtype=np.int64),
-        positions=positions,
+        positions=np.asarray(about["positions"], dtype=np.int64),
         depths=np.asarray(about["depths"], dtype=np.int64),
-        tokens=tuple(str(token) for token in about["tokens"]),
-        pieces={int(i): str(piece) for i, piece in about["pieces"].items()},
+        tokens=typed.value_of(tuple[str, ...], about["tokens"], "tokens"),
+        pieces=typed.value_of(Mapping[int, str], about["pieces"], "pieces"),
         arrays=dict(arrays),
-        meta=dict(about["meta"]),
-        trace=_trace(about, arrays, findings) if about["what"] == "lens" else None,
+        meta=typed.value_of(Mapping[str, Any], about["meta"], "meta"),
         findings=findings,
     )
-    if len(dump.tokens) != len(positions):
+    if len(dump.tokens) != len(dump.positions):
         raise ValueError("it does not have one token for each position")
-    return dump
+    named = {"prompt_ids": dump.prompt_ids, "answer_ids": dump.answer_ids, **dump.arrays}
+    holding.check_names(named, dump.pieces, findings, _sizes(about))
+    return replace(dump, trace=_trace(about, dump)) if dump.what == "lens" else dump
 
 
 def check_kind(about: Any) -> None:
@@ -105,34 +109,49 @@ def check_kind(about: Any) -> None:
 
 def _check(about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     check_kind(about)
-    said = about["arrays"]
-    if about["what"] not in WHATS or set(said) != set(arrays) or not set(_NEEDED[about["what"]]) <= set(arrays):
+    said, what = about["arrays"], about["what"]
+    if what not in WHATS or set(said) != set(arrays) or not set(_NEEDED[what]) <= set(arrays):
         raise ValueError("its arrays are not the ones that such a dump has")
-    if not all(name in AXES or name.startswith(_REMOVALS) for name in arrays) or not isinstance(about["meta"]["layers"], int):
+    layers = about["meta"]["layers"]
+    if not all(name in AXES or name.startswith(_REMOVALS) for name in arrays) or type(layers) is not int or layers not in _LAYERS:
         raise ValueError("it holds something that no dump from Forward Pass has")
-    sizes: dict[str, int] = {"position": len(about["positions"]), "depth": len(about["depths"])}
     for name, array in arrays.items():
-        axes = AXES.get(name, ("block",))
-        dtype = str(array.dtype)
-        same = list(array.shape) == said[name]["shape"] and dtype == said[name]["dtype"]
-        known = same and dtype in DTYPES and len(axes) == array.ndim
-        if not known or any(sizes.get(axis, size) != size for axis, size in zip(axes, array.shape, strict=True)):
+        if list(array.shape) != said[name]["shape"] or str(array.dtype) != said[name]["dtype"]:
             raise ValueError(f"its array `{name}` does not have the shape that it says")
+    _check_places(about, what, layers)
+    holding.check_shapes(arrays, _sizes(about))
 
 
-def _trace(about: Mapping[str, Any], arrays: Mapping[str, Array], findings: Findings) -> Trace | None:
-    """The trace of a lens dump with all depths."""
-    if about["depths"] != list(range(int(about["meta"]["layers"]) + 1)):
+def _check_places(about: Mapping[str, Any], what: str, layers: int) -> None:
+    """Positions and depths rise, and are those of the text and of the model."""
+    prompt, answer = (typed.value_of(tuple[int, ...], about[name], name) for name in ("prompt_ids", "answer_ids"))
+    least = len(prompt) if what == "lens" else 0
+    ends = {"positions": (least, len(prompt) + len(answer)), "depths": (int(what == "attention"), layers + 1)}
+    for name, (first, end) in ends.items():
+        places = typed.value_of(tuple[int, ...], about[name], name)
+        rising = all(one < other for one, other in pairwise(places))
+        if not rising or not places or places[0] < first or places[-1] >= end:
+            raise ValueError(f"its {name} are not those of its text and its model")
+
+
+def _sizes(about: Mapping[str, Any]) -> holding.Sizes:
+    depths = about["depths"]
+    return holding.Sizes(len(about["positions"]), len(depths), sum(d > 0 for d in depths), len(about["prompt_ids"]))
+
+
+def _trace(about: Mapping[str, Any], dump: LayerDump) -> Trace | None:
+    """The trace of a lens dump with all depths: as many as the model has, rising from 0."""
+    if len(dump.depths) != dump.layers + 1:
         return None
-    start, answer = len(about["prompt_ids"]), about["answer_ids"]
+    start, answer = len(dump.prompt_ids), about["answer_ids"]
     return Trace(
-        prompt_ids=np.asarray(about["prompt_ids"], dtype=np.int64),
+        prompt_ids=dump.prompt_ids,
         answer_ids=np.asarray([answer[p - start] for p in about["positions"]], dtype=np.int64),
-        tokens=tuple(about["tokens"]),
-        pieces={int(i): piece for i, piece in about["pieces"].items()},
-        meta=dict(about["meta"]),
-        findings=findings,
-        **{name: arrays[name] for name in LENS_ARRAYS},
+        tokens=dump.tokens,
+        pieces=dump.pieces,
+        meta=dump.meta,
+        findings=dump.findings,
+        **{name: dump.arrays[name] for name in LENS_ARRAYS},
     )
 
 
@@ -153,7 +172,6 @@ def _findings(bare: Mapping[str, Any], arrays: Mapping[str, Array]) -> Findings:
     whole: dict[str, Any] = copy.deepcopy(dict(bare))
     if "causal" in whole:
         whole["causal"]["seconds"] = 0.0  # not kept: it differs on each run
-        whole["causal"]["logprob"] = float(whole["causal"]["logprob"])
     for name, array in arrays.items():
         if name.startswith("findings."):
             *path, last = name.split(".")[1:]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zipfile
-import zlib
+import logging
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from bot.errors import DumpFileError
 from bot.render.export import binary, table, text
+from models import bounds
 from models.dump import LayerDump
 
-_BROKEN = (
-    ValueError, LookupError, TypeError, AttributeError, EOFError, StopIteration, RecursionError, OverflowError, OSError,
-    NotImplementedError, zipfile.BadZipFile, zlib.error, csv.Error, SafetensorError,
-)  # fmt: skip
+log = logging.getLogger(__name__)
+
+_BROKEN = (*bounds.BROKEN, SafetensorError)
 _PAGE = b"<!doctype"
 
 
@@ -28,9 +25,12 @@ def load(path: Path) -> LayerDump:
         DumpFileError: there is no such file, it is no dump, it is damaged, or of another version.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = bounds.read(file, path.stat().st_size)
     except OSError as error:
         raise DumpFileError(f"`{path}` cannot be read: {error.strerror or error}.", hint="") from error
+    except (ValueError, MemoryError) as error:
+        raise DumpFileError(f"`{path}` is larger than a dump that I can read.", hint="") from error
     if _PAGE in data[:256].lower():
         raise DumpFileError(
             f"`{path}` is an HTML page, which is only for viewing.", hint="Open it in a browser, or load another format."
@@ -38,13 +38,14 @@ def load(path: Path) -> LayerDump:
     try:
         return _read(data)
     except _BROKEN as error:
+        log.info("a dump cannot be read: %s", type(error).__name__)
         why = f": {error}" if type(error) is ValueError and str(error).startswith("it") else ""
         raise DumpFileError(f"`{path}` is not a layer dump, or it is damaged{why}.") from error
 
 
 def _read(data: bytes) -> LayerDump:
     if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
+        data = bounds.inflate(data)
     if data[:2] == b"PK":
         return binary.read_npz(data)
     if data[8:9] == b"{" and data[:1] != b"{":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product, repeat
 from typing import IO, Any
@@ -20,7 +19,9 @@ import numpy as np
 from bot.render.export.head import DTYPES, Array, check_kind, from_head, head, to_json
 from bot.render.export.text import words
 from bot.render.text import visible
-from models.dump import AXES, LayerDump
+from models import bounds
+from models.dump import LayerDump
+from models.holding import AXES
 
 AXIS_ORDER = ("word", "position", "depth", "block", "part", "head", "key", "k", "channel")
 META = "meta"
@@ -115,10 +116,11 @@ def read(data: bytes) -> LayerDump:
     columns, first = next(rows), next(rows)
     if columns[:1] != ["array"] or first[0] != META:
         raise ValueError("it is not a layer dump")
-    about = json.loads(first[-1])
+    about = bounds.from_json(first[-1])
     check_kind(about)
     axes, arrays = _columns(about), {}
     for name, said in about["arrays"].items():
+        bounds.filled(said, len(data))  # a row for each number
         arrays[name] = _array(rows, about, name, said, axes)
     if next(rows, None) is not None:
         raise ValueError("it has more rows than it says")
@@ -135,4 +137,6 @@ def _array(rows: Iterator[list[str]], about: Mapping[str, Any], name: str, said:
             raise ValueError(f"its rows of `{name}` are out of order, or some are missing")
         found.append(row[value])
     dtype = DTYPES[said["dtype"]]
-    return np.asarray(found, dtype=np.float64 if dtype is np.float32 else np.int64).astype(dtype).reshape(said["shape"])
+    with np.errstate(all="ignore"):
+        read = np.asarray(found, dtype=np.float64 if dtype is np.float32 else np.int64)
+        return read.astype(dtype).reshape(said["shape"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
 
 from bot.render.export.head import DTYPES, Array, check_kind, from_head, head, to_json
+from models import bounds
 from models.dump import LayerDump
 
 _BEYOND = {"nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
@@ -53,13 +53,19 @@ def words(row: Array) -> list[str]:
 
 def read(data: bytes) -> LayerDump:
     """What `write` wrote. Raises ValueError and its like for anything else."""
-    about = json.loads(data)
+    about = bounds.from_json(data)
     check_kind(about)
-    arrays = {name: _array(said) for name, said in about["arrays"].items()}
+    arrays = {name: _array(said, len(data)) for name, said in about["arrays"].items()}
     return from_head(about, arrays)
 
 
-def _array(said: dict[str, Any]) -> Array:
+def _array(said: dict[str, Any], most: int) -> Array:
+    """The numbers as an array; those of a type that has no fractions must have none."""
+    bounds.filled(said, most)
     dtype = DTYPES[said["dtype"]]
-    made: Array = np.asarray(said["data"], dtype=np.float64 if dtype is np.float32 else dtype)
-    return made.astype(dtype).reshape(said["shape"] if made.size == 0 else made.shape)
+    with np.errstate(all="ignore"):
+        read: Array = np.asarray(said["data"], dtype=np.float64)
+        made: Array = read.astype(dtype) if dtype is np.float32 else np.asarray(said["data"], dtype=dtype)
+    if dtype is not np.float32 and not (made == read).all():
+        raise ValueError("it holds fractions where whole numbers stand")
+    return made.reshape(said["shape"] if made.size == 0 else made.shape)

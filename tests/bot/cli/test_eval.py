@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,26 @@ def test_the_lens_of_the_config_is_read_and_runs_of_two_lenses_are_not_mixed(
     refused = run("--limit", "5", "--samples", "0", "--output", "logit.jsonl")
     assert isinstance(refused.exception, ForwardPassError)
     assert "lens 'logit', now 'tuned'" in str(refused.exception)
+
+
+LINE = {
+    "key": "a", "entry": "a", "kind": "count", "lang": "en", "role": "trick", "right": True, "answer": "2", "finish": "eos",
+    "tokens": 3, "figures": {"perplexity": 1.5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["tokens", "right", "kind", "role", "figures", "answer", "key"])
+@pytest.mark.parametrize("value", [None, [], {"perplexity": "x"}, {"perplexity": float("inf")}, 10**40, -1, 1.5, [[]]])
+def test_a_line_of_another_type_is_refused(key: str, value: object) -> None:
+    assert evaluate._record(LINE | {"kind": load_bank()[0].kind})
+    with pytest.raises(ValueError, match=r"^it holds"):
+        evaluate._record(LINE | {"kind": load_bank()[0].kind, key: value})
+
+
+@pytest.mark.parametrize("row", ["[" * 100_000, "null", "5", "[]", '{"key": 5}', '{"a":' * 5000, '"' + "x" * 99])
+def test_a_line_of_another_form_is_refused(row: str, tmp_path: Path) -> None:
+    for kept in (row, f'{{"schema": 1}}\n{row}\n'):
+        (tmp_path / "kept.jsonl").write_text(kept + "\n", encoding="utf-8")
+        found = run("--limit", "1", "--output", "kept.jsonl")
+        assert isinstance(found.exception, ForwardPassError)
+        assert re.search(r"holds (no|another) evaluation", found.exception.message)

@@ -1,12 +1,19 @@
 """Closed-form regression, files and their refusals, on tiny random models."""
 
+import contextlib
+import json
+import random
+import zipfile
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from models.errors import LensFileError, LensNotFoundError, LensOfAnotherModelError, LensTrainingError
 from models.fitting import texts
 from models.lenses import measure, ridge, states, store, tuned
 from models.lenses.affine import AffineLens, Card
+from models.lenses.checkpoints import read_checkpoint
 from models.network import adapters
 from models.reading import lens
 from tests.models import tiny
@@ -109,3 +116,86 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_lens(splits, tmp_path):
     kept.write_bytes(b"nothing")
     with pytest.raises(LensTrainingError, match="damaged"):
         tuned.train(parts, train, validation, RECIPE, checkpoint=kept, resume=True)
+
+
+def written(path, card, **tensors):
+    held = {"weight": torch.zeros(4, 32, 32), "bias": torch.zeros(4, 32)} | tensors
+    save_file(held, path, metadata={"forward_pass_lens": card if isinstance(card, str) else json.dumps(card)})
+    return path
+
+
+CARD = Card("tuned", "tiny", None, "x", 4, 32, "float32", (), 0, "model", {"train": 9}, {"logit": [1.0] * 4}).to_json()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": 10**9}, {"layers": "4"}, {"layers": True}, {"layers": None}, {"layers": -4}, {"width": 1e9}, {"kind": "other"},
+        {"kind": ["tuned"]}, {"tokens": []}, {"tokens": {"train": "many"}}, {"held_out_kl": {"logit": [1.0]}}, {"fingerprint": 5},
+        {"held_out_kl": {"logit": ["a"] * 4}}, {"held_out_kl": 7}, {"chosen": ["other"] * 4}, {"seconds": "nan"}, {"model": 5},
+        {"method": {"relative_error": ["x"]}}, {"method": []}, {"seed": 10**40}, {"fingerprint": [None]}, {"model": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_card_that_lies_is_a_sentence(change, tmp_path):
+    good = written(tmp_path / "good", CARD)
+    assert store.read_card(good) == store.load(good).card
+    bad = written(tmp_path / "bad", CARD | change)
+    for read in (store.read_card, store.load):
+        with pytest.raises(LensFileError, match=r"is no lens, or it is damaged|tensors are not what"):
+            read(bad)
+
+
+@pytest.mark.parametrize("card", ["[" * 100_000, "5", "null", "[]", "{", "{}", '{"kind":' * 500])
+def test_a_card_of_another_form_is_a_sentence(card, tmp_path):
+    with pytest.raises(LensFileError):
+        store.read_card(written(tmp_path / "bad", card))
+
+
+def test_tensors_are_held_against_the_card_before_they_are_read(tmp_path, monkeypatch):
+    """A file of holes may be larger than the memory: neither the card nor a refusal may read them."""
+    card = CARD | {"layers": 4, "width": 20_000}
+    layout = {
+        "__metadata__": {"forward_pass_lens": json.dumps(card)},
+        "weight": {"dtype": "F32", "shape": [4, 20_000, 20_000], "data_offsets": [0, 6_400_000_000]},
+        "bias": {"dtype": "F32", "shape": [4, 20_000], "data_offsets": [6_400_000_000, 6_400_320_000]},
+    }
+    header = json.dumps(layout).encode()
+    with (tmp_path / "holes").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 6_400_320_000)
+    assert store.read_card(tmp_path / "holes").width == 20_000
+    with pytest.raises(LensOfAnotherModelError):
+        store.load(tmp_path / "holes", store.Identity(4, 32, ()))
+    for tensors in ({"weight": torch.zeros(4, 32, 31)}, {"bias": torch.zeros(4)}, {"bias": torch.zeros(4, 32).long()}):
+        with pytest.raises(LensFileError, match="tensors are not what it says"):
+            store.read_card(written(tmp_path / "bad", CARD, **tensors))
+
+
+def test_lens_files_with_flipped_bytes_are_sentences(tmp_path):
+    path, drawn = written(tmp_path / "a", CARD), random.Random(5)
+    good = path.read_bytes()
+    head = 8 + int.from_bytes(good[:8], "little")
+    for _ in range(200):
+        data, at = bytearray(good), drawn.randrange(head)
+        data[at] ^= 1 << drawn.randrange(8)
+        path.write_bytes(data if drawn.random() < 0.8 else data[:at])
+        with contextlib.suppress(LensFileError):
+            store.load(path)
+
+
+def test_checkpoints_that_are_something_else_are_sentences(tmp_path):
+    path = tmp_path / "checkpoint"
+    for held in ([1], {"recipe": 5}, {"a": 1}, torch.zeros(3), "recipe", {"recipe": [1]}):
+        torch.save(held, path)
+        with pytest.raises(LensTrainingError, match="is damaged"):
+            read_checkpoint(path)
+    torch.save({"recipe": {}}, path, _use_new_zipfile_serialization=False)  # takes sizes at their word
+    with pytest.raises(LensTrainingError, match="is damaged"):
+        read_checkpoint(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("a/data.pkl", bytes(64 << 20))
+    with pytest.raises(LensTrainingError, match="is damaged"):
+        read_checkpoint(path)
+    torch.save({"recipe": {"steps": 3}}, path)
+    assert read_checkpoint(path) == {"recipe": {"steps": 3}}

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.dump import choose_positions, finding_arrays, lens_dump
+from models.dump import choose_positions, lens_dump
 from models.errors import LensNotFoundError, NoSuchDepthError, NoSuchTokenError, OutOfMemoryError, UnsupportedArchitectureError
 from models.fakes.engine import FakeEngine
+from models.holding import finding_arrays
 from models.network import adapters
 from models.running.engine import from_model
 from models.running.scheduler import Scheduler

@@ -26,7 +26,11 @@ FOR_ANSWER = select(
     RunRow.dropped_turns,
     RunRow.seconds_to_first,
     RunRow.seconds,
+    RunRow.thinking,
 )
+
+_SAME = ("seed", "finish", "dropped_turns", "thinking", "seconds_to_first", "seconds")
+"""Columns of an answer that are its fields as they are."""
 
 
 def gone(run_id: str) -> RunExpiredError:
@@ -56,7 +60,9 @@ def answer_values(answer: Answer) -> dict[str, object]:
         "answer_text": answer.text,
         "style": answer.style,
         "sampling": answer.sampling.model_dump(mode="json"),
-        **{name: getattr(answer, name) for name in ("seed", "finish", "dropped_turns", "seconds_to_first", "seconds")},
+        **{
+            name: getattr(answer, name) for name in ("seed", "finish", "dropped_turns", "seconds_to_first", "seconds", "thinking")
+        },
     }
 
 
@@ -75,4 +81,5 @@ def answer_of(row: Row[Any]) -> Answer:
         dropped_turns=row.dropped_turns,
         seconds_to_first=row.seconds_to_first,
         seconds=row.seconds,
+        thinking=row.thinking or 0,
     )

@@ -109,6 +109,8 @@ class RunRow(Base):
     answer_text: Mapped[str | None] = mapped_column(Text)
     finish: Mapped[str | None] = mapped_column(String(16))
     dropped_turns: Mapped[int | None]
+    thinking: Mapped[int | None]
+    """How many of the answer's tokens were reasoning; None in runs of before, which had none."""
     seconds_to_first: Mapped[float | None] = mapped_column(Double)
     seconds: Mapped[float | None] = mapped_column(Double)
     # Read only when the answer itself is wanted; see `bot.storage.packing` for what is inside.

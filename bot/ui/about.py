@@ -97,6 +97,7 @@ def model_text(model: Model, lens: str, locale: str = ENGLISH) -> str:
             say("model_size", parameters=f"{info.parameters / 1e6:,.0f}", **sizes),
             say("model_place", device=info.device, dtype=info.dtype, seconds=f"{info.load_seconds:.1f}"),
             voice,
+            *(f"ℹ️ {escape(told(note, locale))}" for note in info.notes),
             "-# " + ", ".join(f"{name} {version}" for name, version in info.versions.items()),
         ]
     ).removesuffix("\n-# ")

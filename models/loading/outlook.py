@@ -106,6 +106,7 @@ def look(config: ModelConfig) -> Outlook:
     model = _laid_out(config, facts, dtype, notes)
     text = facts.get_text_config()
     tokenizer, chat = _tokenizer(source)
+    notes += _notes_of(tokenizer)
     if getattr(facts, "quantization_config", None):
         notes.append("Its weights are already quantized, so they take less disk and memory than these figures say.")
     on_disk = _weight_bytes(source, notes)
@@ -185,6 +186,12 @@ def _tokenizer(source: Source) -> tuple[Any | None, str | None]:
     template = templates.of(tokenizer)
     why = "It has no chat template" if template is None or template.trouble is None else template.trouble.removesuffix(".")
     return tokenizer, f"{why}, but the story style works."
+
+
+def _notes_of(tokenizer: Any | None) -> list[str]:
+    """What was found when the chat template was tried, but for that it cannot be used, which `Outlook.chat` says."""
+    template = None if tokenizer is None else templates.of(tokenizer)
+    return [] if template is None or template.trouble is not None else [*template.notes]
 
 
 def _placed(

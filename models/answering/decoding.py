@@ -12,11 +12,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from models.answering.batches import Batch, alike
 from models.answering.course import Course
 from models.answering.kv import GrowingCache, SharedCache
 from models.answering.lean import LeanStep
@@ -24,6 +24,7 @@ from models.answering.sampling import NOT_FINITE, draw
 from models.errors import OutOfMemoryError
 from models.memory import memory_errors
 from models.network.adapters import Parts
+from models.network.edges import edge_of
 from models.network.forward import input_device, last_row_only, not_finite
 from models.network.residuals import tapped
 
@@ -66,12 +67,14 @@ class Decoder:
         self._lean = lean
         self._parts = parts
         self._capture = capture and parts is not None
-        self._together = parts is not None and parts.batches
+        self._edge = edge_of(model)
+        # Without reading again, a text beyond the edge holds keys of both kinds: it is read as it would be alone.
+        self._together = parts is not None and parts.batches and (self._edge is None or self._edge.reads_again)
         self._device = input_device(model)
         self._last_only = last_row_only(model)
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self._waiting: list[_Batch] = []
-        self._live: list[_Batch] = []
+        self._waiting: list[Batch] = []
+        self._live: list[Batch] = []
         self._ended: list[Course] = []
         self._most = _MOST  # courses in one pass; less after a pass that found too little memory
         self._owed = 0.0  # seconds that the answers under way get before the next piece of a long prompt
@@ -84,7 +87,7 @@ class Decoder:
 
     def add(self, course: Course) -> None:
         """Let it begin with the next step."""
-        self._waiting.append(_Batch([course], None, [0]))
+        self._waiting.append(Batch([course], None, [0]))
 
     @torch.inference_mode()
     def step(self) -> list[Course]:
@@ -93,6 +96,7 @@ class Decoder:
             course.check()
         self._clear()
         started = time.perf_counter()
+        self._cross()
         for batch in list(self._live):
             self._run(batch, [[course.ids[-1]] for course in batch.courses])
         self._owed = max(0.0, self._owed - (time.perf_counter() - started)) if self._live else 0.0
@@ -103,6 +107,20 @@ class Decoder:
             self._most = _MOST
         ended, self._ended = self._ended, []
         return ended
+
+    def _beyond(self, length: int) -> bool:
+        return self._edge is not None and self._edge.beyond(length)
+
+    def _cross(self) -> None:
+        """Those whose text has just come over the edge leave their batch, and read all of it again."""
+        if self._edge is None or not self._edge.reads_again:
+            return
+        for batch in list(self._live):
+            over = [self._beyond(len(course.tokens)) and not self._beyond(read) for course, read in batch.each()]
+            crossing = [course for course, crosses in zip(batch.courses, over, strict=True) if crosses]
+            if crossing and self._guarded(batch, lambda batch=batch, over=over: batch.keep([not o for o in over])):  # type: ignore[misc]
+                self._waiting[:0] = [Batch([course], None, [0]) for course in crossing]
+        self._live = [batch for batch in self._live if batch.courses]
 
     def _courses(self) -> list[Course]:
         return [course for batch in (*self._waiting, *self._live) for course in batch.courses]
@@ -125,6 +143,8 @@ class Decoder:
         (course, *others), done = batch.courses, batch.read[0]
         width = max(len(c.tokens) for c in batch.courses)
         size = min(_SMALL, _PIECE) if self._live else _PIECE
+        if self._edge is not None and self._beyond(width) and not self._beyond(done + size):
+            size = self._edge.at + 1 - done  # every piece of a text beyond the edge is turned by the long factors
         self._cut = not others and width > _PIECE and width - done > size
         if self._cut:
             started = time.perf_counter()
@@ -136,11 +156,15 @@ class Decoder:
             return
         self._waiting.remove(batch)
         count = len(batch.courses)
-        roomy = next((live for live in self._live if len(live.courses) + count <= self._most), None) if self._together else None
+        fitting = (live for live in self._live if len(live.courses) + count <= self._most and self._alike_turned(live, batch))
+        roomy = next(fitting, None) if self._together else None
         if roomy is not None:
             self._guarded(roomy, lambda: roomy.join(batch))
         else:
             self._live.append(batch)
+
+    def _alike_turned(self, one: Batch, other: Batch) -> bool:
+        return self._beyond(max(one.read)) == self._beyond(max(other.read))
 
     def _turn(self) -> bool:
         """Put the newcomer first whose turn it is: a short one after a piece of a long one. False when none shall be read now."""
@@ -153,7 +177,7 @@ class Decoder:
         self._waiting.insert(0, self._waiting.pop(at))
         return True
 
-    def _share(self, batch: _Batch) -> None:
+    def _share(self, batch: Batch) -> None:
         """Read the beginning that all prompts of a batch have in common, a system prompt mostly, once for all of them.
 
         Every course is then to read as many tokens as the longest: a shorter one leaves the end of the beginning out of its
@@ -163,11 +187,11 @@ class Decoder:
         longest = max(map(len, rows))
         common = min(map(len, rows)) - 1  # the last token of each is read for itself: it predicts
         for row in rows[1:]:
-            common = _alike(rows[0], row, common)
+            common = alike(rows[0], row, common)
         padding = [longest - len(row) for row in rows]
-        if common - max(padding) < _WORTH_SHARING:
+        if common - max(padding) < _WORTH_SHARING or self._beyond(longest) != self._beyond(common):
             return
-        one = _Batch(batch.courses, None, [0])
+        one = Batch(batch.courses, None, [0])
         self._waiting[0] = one  # should it fail, these fail
         self._run(one, [rows[0][:common]], draws=False)
         if one in self._waiting and self._guarded(one, lambda: one.cache.spread(padding)):
@@ -175,7 +199,7 @@ class Decoder:
             batch.read = [common - pad for pad in padding]
             self._waiting[0] = batch
 
-    def _gather(self) -> _Batch:
+    def _gather(self) -> Batch:
         """The newcomers to read next: the first alone when it is long or begun, else all that fit beside it into one piece."""
         first = self._waiting[0]
         if not self._together or first.cache is not None:
@@ -184,21 +208,23 @@ class Decoder:
         width, count, common = len(tokens), 1, len(tokens)
         for batch in self._waiting[1:]:
             others = batch.courses[0].tokens
-            width, common = max(width, len(others)), _alike(tokens, others, common)
+            width, common = max(width, len(others)), alike(tokens, others, common)
+            if self._beyond(len(others)) != self._beyond(len(tokens)):
+                break
             if batch.cache is not None or count == self._most or common + (width - common) * (count + 1) > _PIECE:
                 break
             count += 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         courses = [batch.courses[0] for batch in taken]
-        gathered = _Batch(courses, None, [0] * count)
+        gathered = Batch(courses, None, [0] * count)
         self._waiting.insert(0, gathered)
         return gathered
 
-    def _run(self, batch: _Batch, tokens: list[list[int]], *, draws: bool = True) -> None:
+    def _run(self, batch: Batch, tokens: list[list[int]], *, draws: bool = True) -> None:
         """One forward pass of a batch over ``tokens``, one list a course."""
         self._guarded(batch, lambda: self._forward(batch, tokens, draws))
 
-    def _guarded(self, batch: _Batch, work: Callable[[], None]) -> bool:
+    def _guarded(self, batch: Batch, work: Callable[[], None]) -> bool:
         """Do what takes memory for a batch; on too little, its courses begin anew, fewer at once. Says whether it went well."""
         try:
             with memory_errors():
@@ -211,7 +237,7 @@ class Decoder:
             return True
         return False
 
-    def _shrink(self, batch: _Batch, error: OutOfMemoryError) -> None:
+    def _shrink(self, batch: Batch, error: OutOfMemoryError) -> None:
         """Begin the courses of a batch anew, fewer at a time, from the tokens that they have; one that is alone has to end."""
         if len(batch.courses) == 1:
             self._fail(batch, error)
@@ -219,20 +245,20 @@ class Decoder:
         self._forget(batch)
         self._most = len(batch.courses) // 2
         log.warning("out of memory with %d answers in one pass; going on with %d at once", len(batch.courses), self._most)
-        self._waiting[:0] = [_Batch([course], None, [0]) for course in batch.courses]
+        self._waiting[:0] = [Batch([course], None, [0]) for course in batch.courses]
 
-    def _fail(self, batch: _Batch, error: Exception) -> None:
+    def _fail(self, batch: Batch, error: Exception) -> None:
         for course in batch.courses:
             course.error = error
         self._ended += batch.courses
         self._forget(batch)
 
-    def _forget(self, batch: _Batch) -> None:
+    def _forget(self, batch: Batch) -> None:
         for group in (self._waiting, self._live):
             if batch in group:
                 group.remove(batch)
 
-    def _forward(self, batch: _Batch, tokens: list[list[int]], draws: bool) -> None:
+    def _forward(self, batch: Batch, tokens: list[list[int]], draws: bool) -> None:
         width = max(map(len, tokens))
         padded = [[*([row[0]] * (width - len(row))), *row] for row in tokens]
         ids = torch.tensor(padded, device=self._device)  # (B, S)
@@ -265,7 +291,7 @@ class Decoder:
         if draws:
             self._take(batch, out.logits[:, -1], states)
 
-    def _step_lean(self, lean: LeanStep, batch: _Batch, ids: torch.Tensor, lengths: list[int]) -> None:
+    def _step_lean(self, lean: LeanStep, batch: Batch, ids: torch.Tensor, lengths: list[int]) -> None:
         own, total = torch.tensor(lengths)[:, None], max(lengths)  # (B, 1)
         mask = None if min(lengths) == total else torch.arange(total) >= total - own  # (B, total)
         logits, states = lean(ids, own - 1, batch.cache, mask)
@@ -280,7 +306,7 @@ class Decoder:
             longest.keeps = False
             longest.states.clear()
 
-    def _take(self, batch: _Batch, logits: torch.Tensor, states: dict[int, torch.Tensor]) -> None:
+    def _take(self, batch: Batch, logits: torch.Tensor, states: dict[int, torch.Tensor]) -> None:
         drawn = draw(logits, [course.sampler for course in batch.courses])
         if states:
             self._bound(sum(state[0].numel() * state.element_size() for state in states.values()))
@@ -294,35 +320,6 @@ class Decoder:
                 course.push(token)
             except Exception as error:  # noqa: BLE001  a listener's failure is its asker's alone
                 course.error = error
-
-
-@dataclass(eq=False)
-class _Batch:
-    """Courses that share forward passes, and their cache of keys and values."""
-
-    courses: list[Course]
-    cache: Any
-    read: list[int]  # tokens of each course that the cache holds, padding not counted
-
-    def drop_done(self) -> None:
-        rows = [row for row, course in enumerate(self.courses) if not course.done]
-        if len(rows) == len(self.courses):
-            return
-        before = max(self.read)
-        self.courses, self.read = [self.courses[r] for r in rows], [self.read[r] for r in rows]
-        if rows and isinstance(self.cache, GrowingCache):
-            self.cache.keep(rows, before - max(self.read))
-
-    def join(self, other: _Batch) -> None:
-        self.courses += other.courses  # before the cache: should that fail, these begin anew with the others
-        self.read += other.read
-        self.cache.join(other.cache)
-
-
-def _alike(mine: list[int], theirs: list[int], most: int) -> int:
-    """How many tokens, ``most`` at most, two prompts begin with in common."""
-    pairs = enumerate(zip(mine[:most], theirs, strict=False))
-    return next((index for index, (one, other) in pairs if one != other), min(most, len(mine), len(theirs)))
 
 
 def shared_prefix(model: Any, ids: Sequence[int]) -> SharedCache:

@@ -14,9 +14,11 @@ from models.errors import UnsupportedArchitectureError
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.network import adapters
 from models.network.adapters import Parts
+from models.network.edges import edge_of
 from models.pieces import Pieces
 from models.probes import causal, look, self_report
 from models.probes.watched import Translator
+from models.sentences import Sentence
 from models.trace import Trace
 from models.types import Answer
 
@@ -37,6 +39,17 @@ class Probes:
         self._maybe_parts = parts
         self._memory_limit = memory_limit
 
+    def _on_one_side(self, answer: Answer) -> None:
+        """Evidence is one pass over the whole text, and an answer that crossed the edge saw two kinds of positions."""
+        edge = edge_of(self._model)
+        if edge is not None and edge.crossed(len(answer.prompt_ids), len(answer.answer_ids) + 1):
+            raise UnsupportedArchitectureError(
+                Sentence(
+                    "This model places its words in another way beyond {at} tokens, and this answer crossed that length.",
+                    at=edge.at,
+                )
+            )
+
     def findings(
         self,
         answer: Answer,
@@ -47,6 +60,7 @@ class Probes:
         lens: Translator | None = None,
     ) -> Pieces[Findings]:
         """See `models.types.Prober.findings`; ``lens`` is what the trace was read through, None the logit lens."""
+        self._on_one_side(answer)
         return look.findings(
             self._model,
             self._tokenizer,
@@ -68,11 +82,13 @@ class Probes:
         lens: Translator | None = None,
     ) -> Pieces[Findings]:
         """See `models.types.Prober.follow`; ``states`` are what the answer pass held, where they are kept."""
+        self._on_one_side(answer)
         limit = self._memory_limit
         return look.follow(self._model, self._tokenizer, self._parts, answer, words, states=states, lens=lens, memory_limit=limit)
 
     def why(self, answer: Answer, t: int, *, parts: Sequence[Part] = ("block",), seed: int = 0) -> Pieces[CausalCheck]:
         """See `models.types.Prober.why`."""
+        self._on_one_side(answer)
         return causal.why(self._model, self._parts, self._tokenizer, answer, t, parts, seed=seed, memory_limit=self._memory_limit)
 
     def self_report(self, question: str, answer: Answer) -> Pieces[SelfReport]:

@@ -24,6 +24,7 @@ from models.answering.sampling import FINAL_TOP
 from models.errors import TraceMismatchError
 from models.network import adapters
 from models.network.adapters import Parts
+from models.network.edges import Edge, edge_of
 from models.network.forward import not_finite
 from models.network.residuals import tapped
 from models.pieces import Pieces, whole
@@ -201,7 +202,11 @@ def _states_of(model: Any, parts: Parts, passage: Passage) -> Pieces[tuple[Seque
     return passage.states, None
 
 
-def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> Pieces[tuple[list[torch.Tensor], torch.Tensor]]:
+_Held = tuple[list[torch.Tensor], torch.Tensor]
+"""States by depth, (r, D) each, and logits, fp32 (V,)."""
+
+
+def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> Pieces[_Held]:
     """A forward pass over ``ids`` (P+T,), and what it held where the last ``length`` (T) of them were predicted.
 
     Those are the positions P-1 to P+T-2. The very last id predicts nothing that is asked for; it stays, so that every sum is
@@ -211,6 +216,32 @@ def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> Piece
         The states of depths 0 to L, each (T, D), the last one normed by the model; and the model's own logits of position P+T-2,
         fp32 (V,).
     """
+    prompt, edge = len(ids) - length, edge_of(model)
+    if edge is not None and not edge.beyond(prompt) and edge.beyond(len(ids)):
+        return (yield from _across(model, parts, ids, length, edge))
+    return (yield from _held(model, parts, ids, length + 1, slice(None, -1)))
+
+
+def _across(model: Any, parts: Parts, ids: Sequence[int], length: int, edge: Edge) -> Pieces[_Held]:
+    """The same where the text crosses the edge of `models.network.edges`: each token as it was predicted, on its side of it."""
+    short = min(length, edge.at - (len(ids) - length) + 1)  # tokens that were predicted from a text up to the edge
+    before, own = yield from _held(model, parts, ids[: edge.at], short, slice(None), row=-1)
+    if short == length:
+        return before, own
+    if edge.reads_again:
+        after, own = yield from _held(model, parts, ids, length - short + 1, slice(None, -1))
+    else:
+        after, own = yield from _held(model, parts, ids, length - short + 1, slice(None, -1), begun=edge.at)
+    return [torch.cat(pair) for pair in zip(before, after, strict=True)], own
+
+
+def _held(
+    model: Any, parts: Parts, ids: Sequence[int], tail: int, wanted: slice, *, row: int = -2, begun: int = 0
+) -> Pieces[_Held]:
+    """What a pass over ``ids`` held at the ``wanted`` of its last ``tail`` positions, and its logits at one of them.
+
+    ``begun``: so many tokens are read before, into the cache that the others go on from.
+    """
     seen: list[dict[int, torch.Tensor]] = []  # of each pass that holds them, by depth (r, D)
 
     def watch(rows: int) -> AbstractContextManager[None]:
@@ -219,10 +250,10 @@ def _forward(model: Any, parts: Parts, ids: Sequence[int], length: int) -> Piece
         # a view would keep the whole prompt's states alive
         return tapped(model, parts, lambda depth, state: states.update({depth: state[0, -rows:].clone()}))
 
-    out = yield from forward(model, parts, ids, length + 1, watch, rows=2)
+    out = yield from forward(model, parts, ids, tail, watch, rows=-row, begun=begun)
     depths = range(len(parts.blocks) + 1)
     joined = [seen[0][d] if len(seen) == 1 else torch.cat([states[d] for states in seen]) for d in depths]
-    return [state[:-1] for state in joined], out.logits[0, -2].float()
+    return [state[wanted] for state in joined], out.logits[0, row].float()
 
 
 def _check_own(reading: Reading, own: torch.Tensor, tolerance: float) -> None:

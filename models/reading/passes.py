@@ -13,6 +13,7 @@ import torch
 
 from models.answering.kv import GrowingCache, SharedCache
 from models.network.adapters import Parts
+from models.network.edges import edge_of
 from models.network.forward import input_device, last_row_only
 from models.pieces import Pieces
 
@@ -27,7 +28,14 @@ Watch = Callable[[int], AbstractContextManager[Any]]
 
 
 def forward(
-    model: Any, parts: Parts | None, ids: Sequence[int], tail: int, watch: Watch | None = None, rows: int = 1
+    model: Any,
+    parts: Parts | None,
+    ids: Sequence[int],
+    tail: int,
+    watch: Watch | None = None,
+    rows: int = 1,
+    *,
+    begun: int = 0,
 ) -> Pieces[Any]:
     """A forward pass over ``ids`` (S,).
 
@@ -38,11 +46,20 @@ def forward(
         tail: how many of its last positions are watched.
         watch: entered around the passes that hold them, and left before a pause.
         rows: of the logits, the last ones; at most ``tail``.
+        begun: so many tokens are read before the others, in a pass of their own.
 
     Returns:
         What the model gave for the last piece.
     """
-    if len(ids) <= WHOLE or parts is None or not parts.batches:
+    edge = edge_of(model)
+    if begun:
+        cache = GrowingCache()
+        with torch.inference_mode():
+            model.base_model(input_ids=_tokens(model, ids[:begun]), past_key_values=cache, use_cache=True)
+            with _watching(watch, tail):
+                rest = _tokens(model, ids[begun:])
+                return model(input_ids=rest, past_key_values=cache, use_cache=True, **last_row_only(model, rows))
+    if len(ids) <= WHOLE or parts is None or not parts.batches or (edge is not None and edge.beyond(len(ids))):
         with torch.inference_mode(), _watching(watch, tail):
             return model(input_ids=_tokens(model, ids), use_cache=False, **last_row_only(model, rows))
     cache = yield from _read(model, ids[:-tail])
@@ -65,7 +82,11 @@ def prefix(model: Any, ids: Sequence[int]) -> Pieces[SharedCache]:
 def _read(model: Any, ids: Sequence[int]) -> Pieces[GrowingCache]:
     """Keys and values of ``ids``, at most `WHOLE` of them in one pass."""
     cache = GrowingCache()
-    width = len(ids) if len(ids) <= WHOLE else PIECE
+    edge = edge_of(model)
+    at_once = len(ids) <= WHOLE or (
+        edge is not None and edge.beyond(len(ids))
+    )  # pieces before the edge would be turned otherwise
+    width = len(ids) if at_once else PIECE
     for start in range(0, len(ids), max(1, width)):
         with torch.inference_mode():
             model.base_model(input_ids=_tokens(model, ids[start : start + width]), past_key_values=cache, use_cache=True)

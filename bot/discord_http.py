@@ -22,6 +22,8 @@ _turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
 BY_ROUTE = {
     ("POST", "/channels/{channel_id}/messages"): Urgency.ANSWER,
     ("PATCH", "/channels/{channel_id}/messages/{message_id}"): Urgency.ANSWER,
+    ("GET", "/channels/{channel_id}/messages"): Urgency.ANSWER,
+    ("GET", "/channels/{channel_id}/messages/{message_id}"): Urgency.ANSWER,
     ("PUT", "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"): Urgency.SIGN,
     ("POST", "/users/@me/channels"): Urgency.SIGN,
     ("POST", "/channels/{channel_id}/messages/{message_id}/threads"): Urgency.VOICE,

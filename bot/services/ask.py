@@ -52,7 +52,7 @@ class AskService:
         self._stopped: dict[str, bool] = {}
         self._by_question: dict[int, str] = {}
         self._parents = Parents(runs)
-        self.owed = Owed(runs, model)
+        self.owed = Owed(runs, late, model)
 
     def reserve(self, user_id: int) -> Place:
         """A place in the line before anything else is done. It must be given to `ask`, or back with `give_back`.
@@ -288,10 +288,7 @@ class AskService:
         log.info("run %s: %s (%s)", run.id, state, type(error).__name__)
 
     async def _spare(self, run: Run) -> None:
-        try:
-            await self._runs.open_work.spare(run.id)
-        except StorageError as broken:
-            log.info("run %s: its attempt stays counted: %s", run.id, broken.for_host())
+        await self._late.put(lambda: self._runs.open_work.spare(run.id), f"the attempt of run {run.id}")
 
     def _raise_if_fatal(self, run: Run) -> None:
         if run.attempts >= MOST_DEATHS:

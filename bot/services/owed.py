@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.errors import ModelError
 from bot.services.model import Model
+from bot.storage.late import LateWrites
 from bot.storage.records import Placed, Run, VoiceState
 from bot.storage.runs import RunStore
 from models.types import Answer, ModelInfo
@@ -12,8 +13,9 @@ from models.types import Answer, ModelInfo
 class Owed:
     """The open work of the journal, for whoever shows it."""
 
-    def __init__(self, runs: RunStore, model: Model) -> None:
+    def __init__(self, runs: RunStore, late: LateWrites, model: Model) -> None:
         self._runs = runs
+        self._late = late
         self._model = model
 
     async def everything(self) -> tuple[Run, ...]:
@@ -37,9 +39,10 @@ class Owed:
         """Remember a message at once, also one that will be edited: replies to it find the run, and so does the next start.
 
         Raises:
-            RunExpiredError, StorageError.
+            RunExpiredError.
         """
-        await self._runs.open_work.place(run_id, part, message_id, final=final)
+        place = self._runs.open_work.place
+        await self._late.put(lambda: place(run_id, part, message_id, final=final), f"a message of run {run_id}")
 
     async def places(self, run_id: str) -> tuple[Placed, ...]:
         """The messages that were posted for a run."""
@@ -51,9 +54,5 @@ class Owed:
         return None if run is None else run.id
 
     async def settle(self, run_id: str, *, voice: VoiceState = "none") -> None:
-        """Nothing more is owed to the asker of this run, but for a voice that is ``open``.
-
-        Raises:
-            StorageError.
-        """
-        await self._runs.open_work.settle(run_id, voice)
+        """Nothing more is owed to the asker of this run, but for a voice that is ``open``."""
+        await self._late.put(lambda: self._runs.open_work.settle(run_id, voice), f"that nothing is owed for run {run_id}")

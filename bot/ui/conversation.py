@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import discord
 
 from bot.config import Config
 from bot.errors import AlreadyAskingError, AnswerCancelledError, QueueFullError, RunExpiredError, StorageError
 from bot.services.ask import AskService
-from bot.services.asked import AskRequest
+from bot.services.asked import Answered, AskRequest
 from bot.services.line import Place as Seat
 from bot.services.voice import VoiceService
 from bot.storage.records import Run, VoiceState
@@ -94,24 +94,32 @@ class Conversation:
         ledger = Ledger(self._asks.owed, resume)
         writer = self.writer(place, ledger)
         writer.go_on(stands, ())
-        try:
+
+        async def ask() -> Answered:
             async with _typing(place.typing_in):
                 listener = _Listener(writer, place.heading, request.locale)
-                answered = await self._asks.ask(request, listener, resume=resume, journaled=ledger.opened, seat=seat)
+                return await self._asks.ask(request, listener, resume=resume, journaled=ledger.opened, seat=seat)
+
+        try:
+            await self._end(ask, writer, place, ledger)
+            await writer.settle()
         except asyncio.CancelledError:
             writer.close()
             raise
+
+    async def _end(self, ask: Callable[[], Awaitable[Answered]], writer: AnswerWriter, place: Place, ledger: Ledger) -> None:
+        """Whatever becomes of a question is shown."""
+        try:
+            answered = await ask()
         except AnswerCancelledError:
             if await writer.discard():
                 await ledger.settle()
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             if place.refuse is not None and isinstance(error, AlreadyAskingError | QueueFullError):
-                place.refuse(error)
-                return
-            await self.say(writer, failure(error, request.locale), place, ledger)
+                return place.refuse(error)
+            await self.say(writer, failure(error, place.locale), place, ledger)
         else:
             await self.show(answered.run, answered.answer, answered.info, writer, place, ledger)
-        await writer.settle()
 
     async def say(self, writer: AnswerWriter, text: str, place: Place, ledger: Ledger) -> None:
         """A sentence in place of an answer."""

@@ -60,12 +60,8 @@ class Ledger:
 
     async def settle(self, voice: VoiceState = "none") -> None:
         """Nothing more is owed; without a run nothing was."""
-        if self._run is None:
-            return
-        try:
+        if self._run is not None:
             await self._owed.settle(self._run.id, voice=voice)
-        except ForwardPassError as error:  # the next start looks at it once more
-            log.warning("run %s: it stays open in the journal: %s", self._run.id, error.for_host())
 
     @property
     def open(self) -> bool:

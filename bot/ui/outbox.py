@@ -194,8 +194,16 @@ class Outbox:
         beyond = MessageSurface(channel if channel is not None else spot.asker, reference, own=self._client.own)
         if run.source != "slash":
             return Place(beyond, spot.voice, channel, spot.asker, heading, run.locale)
-        filled = bool(stands.whole or stands.unfinished)
-        surface = ResumedSurface(spot.hook, run.response_message_id, beyond, filled=filled, private=run.private, guild=spot.guild)
+        says = [*stands.whole, *([stands.unfinished] if stands.unfinished else [])]
+        surface = ResumedSurface(
+            spot.hook,
+            run.response_message_id,
+            beyond,
+            last=says[-1].id if says else None,
+            private=run.private,
+            guild=spot.guild,
+            own=self._client.own,
+        )
         return Place(surface, spot.voice, None, spot.asker, heading, run.locale)
 
     def _reference(self, run: Run) -> discord.MessageReference | None:

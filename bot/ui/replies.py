@@ -147,8 +147,9 @@ class AnswerWriter:
 
     def close(self) -> None:
         """Write no more, whatever comes: the bot is going offline."""
-        if self._pump is not None:
-            self._pump.cancel()
+        for task in (self._pump, self._last_word):
+            if task is not None:
+                task.cancel()
 
     async def discard(self) -> bool:
         """Take back what was written: the question is gone. Whether nothing is left standing."""
@@ -205,8 +206,9 @@ class AnswerWriter:
         for delay in LAST_WORD:
             await asyncio.sleep(delay)
             try:
-                if not await self._stands(message, content):
-                    await persist(lambda: self._surface.edit(message, content, view=view), "the last word")
+                with urgency(Urgency.VOICE):
+                    if not await self._stands(message, content):
+                        await persist(lambda: self._surface.edit(message, content, view=view), "the last word")
             except discord.NotFound:
                 return
             except TROUBLE as error:
@@ -264,7 +266,8 @@ class AnswerWriter:
         if self._pump is None:
             return
         pump, self._pump = self._pump, None
-        if self._wish is not None and self._wish.waiting:
+        waiting, doubtful = self._wish is not None and self._wish.waiting, self._doubtful
+        if waiting:
             pump.cancel()  # nothing is on the way yet
         # A request under way is let through: cancelled, it might still be carried out, after the final flush.
         with contextlib.suppress(TimeoutError):
@@ -272,6 +275,8 @@ class AnswerWriter:
                 pump.cancel()
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
+        if waiting:
+            self._doubtful = doubtful
 
 
 def footer(parts: Sequence[str]) -> str:

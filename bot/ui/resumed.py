@@ -6,6 +6,7 @@ from typing import Any
 
 import discord
 
+from bot.ui.own import OwnMessages, interaction_of
 from bot.ui.surfaces import MessageSurface, _view, same
 
 DEAD = (401, 404)
@@ -19,9 +20,10 @@ class ResumedSurface:
         hook: the interaction's token as a webhook; None when it is over.
         response: the message that is the response, where it is known.
         beyond: the channel, or the asker's DMs for what nobody else may see.
-        filled: whether the response says something already, so that what comes next is a follow-up.
+        last: the last message of it that says something, so that what comes next is a follow-up.
         private: only the asker sees it.
         guild: where the response stands; Discord does not say it of a follow-up, and a thread needs it.
+        own: what the gateway tells of the bot's own messages.
     """
 
     def __init__(
@@ -30,16 +32,19 @@ class ResumedSurface:
         response: int | None,
         beyond: MessageSurface,
         *,
-        filled: bool,
+        last: int | None,
         private: bool,
         guild: discord.Guild | None,
+        own: OwnMessages,
     ) -> None:
         self._hook = hook
         self._response = response
         self._beyond = beyond
-        self._filled = filled
+        self._last = last
         self._private = private
         self._guild = guild
+        self._own = own
+        self._in_doubt = False
 
     async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
         if self._hook is not None:
@@ -73,26 +78,50 @@ class ResumedSurface:
         return await self._beyond.read(message)
 
     async def find(self, content: str) -> discord.Message | None:
-        """The response, though nobody confirmed that it was filled. What came below it cannot be told from an earlier part."""
+        """The response, though nobody confirmed that it was filled; or what stands below it."""
         if self._hook is None:
             return await self._beyond.find(content)
-        if self._filled or self._response is None:
+        response = self._placed(await self._hook.fetch_message(self._address))
+        if self._last is not None:
+            return await self._below(self._hook, response, content) if self._in_doubt else None
+        if not same(response.content, content):
             return None
-        found = self._placed(await self._hook.fetch_message(self._response))
-        self._filled = same(found.content, content)
-        return found if self._filled else None
+        self._last = response.id
+        return response
 
     async def _by_token(self, hook: discord.Webhook, content: str, view: discord.ui.View | None) -> discord.Message:
-        if self._filled:
-            sent = await hook.send(content, wait=True, ephemeral=self._private, **_view(view))
-            if view is not None:
-                view.stop()  # discord.py would time a private one for 15 minutes; its controls are found by their ids
-        else:
-            # discord.py knows the word for a response only within its interaction; the address is the same.
-            response: Any = self._response or "@original"
-            sent = await hook.edit_message(response, content=content, **_view(view))
-            self._filled = True
+        if self._last is not None:
+            return await self._follow_up(hook, content, view)
+        sent = await hook.edit_message(self._address, content=content, **_view(view))
+        self._last = sent.id
         return self._placed(sent)
+
+    @property
+    def _address(self) -> Any:
+        """discord.py knows the word for a response only within its interaction; the address is the same."""
+        return self._response or "@original"
+
+    async def _follow_up(self, hook: discord.Webhook, content: str, view: discord.ui.View | None) -> discord.Message:
+        """Discord ignores a nonce there, so it is looked for before it is sent once more."""
+        if self._in_doubt and (found := await self.find(content)) is not None:
+            return found
+        self._in_doubt = True
+        sent = self._placed(await hook.send(content, wait=True, ephemeral=self._private, **_view(view)))
+        if view is not None:
+            view.stop()  # discord.py would time a private one for 15 minutes; its controls are found by their ids
+        return self._taken(sent)
+
+    async def _below(self, hook: discord.Webhook, response: discord.Message, content: str) -> discord.Message | None:
+        """From what the gateway told, else from the history, which has nothing private."""
+        interaction = interaction_of(response)
+        told = self._own.of(interaction) if interaction is not None else []
+        listed = [] if self._private else [m for m in await self._beyond.latest() if interaction_of(m) == interaction]
+        found = next((m for m in (*told, *listed) if m.id > (self._last or 0) and same(m.content, content)), None)
+        return None if found is None else self._taken(self._placed(await hook.fetch_message(found.id)))
+
+    def _taken(self, message: discord.Message) -> discord.Message:
+        self._last, self._in_doubt = message.id, False
+        return message
 
     def _placed(self, message: discord.WebhookMessage) -> discord.WebhookMessage:
         message.guild = self._guild

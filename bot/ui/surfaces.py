@@ -19,6 +19,9 @@ LISTED = 50
 """How many of a channel's latest messages are looked through for one that nobody confirmed."""
 
 
+_HasMessages = discord.TextChannel | discord.Thread | discord.DMChannel | discord.VoiceChannel | discord.StageChannel
+
+
 def same(content: str, wanted: str) -> bool:
     """Whether a message says it; Discord takes blanks away at both ends."""
     return content.strip() == wanted.strip()
@@ -71,10 +74,16 @@ class MessageSurface:
         return await self._channel.send(content, nonce=self._nonce, **_view(view))
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
-        return await message.edit(content=content, **_view(view))
+        return await self._as_bot(message).edit(content=content, **_view(view))
 
     async def delete(self, message: discord.Message) -> None:
-        await message.delete()
+        await self._as_bot(message).delete()
+
+    def _as_bot(self, message: discord.Message) -> discord.Message | discord.PartialMessage:
+        """Without the token by which a message came: that one is dead where the bot goes on here."""
+        if isinstance(message, discord.WebhookMessage) and isinstance(self._channel, _HasMessages):
+            return self._channel.get_partial_message(message.id)
+        return message
 
     async def read(self, message: discord.Message) -> discord.Message:
         return await self._channel.fetch_message(message.id)
@@ -90,13 +99,18 @@ class MessageSurface:
     async def _listed(self, content: str) -> discord.Message | None:
         """From the channel's history, which says no nonce: a bot's message of these words, and of the same question if any."""
         reference = None if self._reference is None else self._reference.message_id
-        with contextlib.suppress(*TROUBLE, discord.ClientException):
-            async for message in self._channel.history(limit=LISTED):
-                to = None if message.reference is None else message.reference.message_id
-                older = self._after is not None and message.id <= self._after
-                if not older and message.author.bot and to == reference and same(message.content, content):
-                    return message
+        for message in await self.latest():
+            to = None if message.reference is None else message.reference.message_id
+            older = self._after is not None and message.id <= self._after
+            if not older and message.author.bot and to == reference and same(message.content, content):
+                return message
         return None
+
+    async def latest(self) -> list[discord.Message]:
+        """The channel's latest messages, newest first; none where nobody may look."""
+        with contextlib.suppress(*TROUBLE, discord.ClientException):
+            return [message async for message in self._channel.history(limit=LISTED)]
+        return []
 
 
 class InteractionSurface:

@@ -148,7 +148,7 @@ class Telling:
             await shown.settled()
         if not await self._note(shown, line, voice=state == "button"):
             return False
-        await self._settle(shown.run, state)
+        await self._owed.settle(shown.run.id, voice=state)
         return True
 
     async def _note(self, shown: Shown, line: str, *, voice: bool) -> bool:
@@ -170,9 +170,3 @@ class Telling:
                 with contextlib.suppress(*TROUBLE):
                     await surface.send(line or "💭", view=view)
         return True
-
-    async def _settle(self, run: Run, state: VoiceState) -> None:
-        try:
-            await self._owed.settle(run.id, voice=state)
-        except ForwardPassError as error:
-            log.warning("run %s: its inner voice stays open in the journal: %s", run.id, error.for_user())

@@ -22,6 +22,12 @@ async def dead(*_: Any, **__: Any) -> None:
     raise discord.NotFound(SimpleNamespace(status=404, reason="Not Found"), {"code": 10015, "message": "Unknown Webhook"})  # type: ignore[arg-type]
 
 
+def token_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fills no response any more and posts no follow-up."""
+    monkeypatch.setattr(discord.Webhook, "send", dead)
+    monkeypatch.setattr(discord.Interaction, "edit_original_response", dead)
+
+
 def last(channel: Any) -> str:
     message = channel.history()[-1]
     return f"{message.content}\n{texts(message)}"
@@ -31,7 +37,7 @@ async def test_what_outlives_its_token_comes_in_the_channel_and_what_is_private_
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.ask()
-    monkeypatch.setattr(discord.Webhook, "send", dead)
+    token_dies(monkeypatch)
     await world.bob.slash(world.channel, "why")
     assert "left out" in last(world.channel) or "block" in last(world.channel)
     before = len(world.channel.history())
@@ -43,7 +49,7 @@ async def test_what_outlives_its_token_comes_in_the_channel_and_what_is_private_
 
 async def test_a_refusal_that_comes_late_is_said_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.ask()
-    monkeypatch.setattr(discord.Webhook, "send", dead)
+    token_dies(monkeypatch)
     await world.bob.slash(world.channel, "why", word=4000)
     assert "no token 4000" in last(world.channel)
     await world.bob.slash(world.channel, "dump", positions="1-2,p1")

@@ -107,7 +107,7 @@ class Stops:
         words = (server.origin, server.gateway.url, str(self.folder), json.dumps(engine), json.dumps(sections or SETTINGS))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", RUN, *words),
-            env={"FORWARDPASS_TOKEN": TOKEN, "PYTHONPATH": "."},
+            env={"FORWARDPASS_TOKEN": TOKEN, "PYTHONPATH": ".", "XDG_DATA_HOME": str(self.folder / "data")},
             stderr=asyncio.subprocess.DEVNULL,
         )
         async with asyncio.timeout(30):

@@ -27,6 +27,7 @@ HOWS = ["stop", pytest.param("kill", marks=pytest.mark.faults)]
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.ui.delivery.WAITS", (0.2, 0.4, 0.8))
     monkeypatch.setattr("bot.ui.back.SPREAD", 0.1)
+    monkeypatch.setattr("bot.ui.replies.LOOKS", (0.05, 0.1, 0.2))
 
 
 def writes_answer(call: Call) -> bool:

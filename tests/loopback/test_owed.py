@@ -12,8 +12,9 @@ import pytest
 
 from tests.loopback import payloads
 from tests.loopback.conftest import ANSWER, FOOT
+from tests.loopback.faults import Fault, broken, dropped
 from tests.loopback.server import Server
-from tests.loopback.stops import SETTINGS, Stops, ask, check, hold, said
+from tests.loopback.stops import LONG_QUESTION, SETTINGS, Stops, ask, check, hold, said
 from tests.loopback.test_outbox import hurried as hurried
 from tests.loopback.test_outbox import opens_thread, writes_answer
 
@@ -53,6 +54,26 @@ async def test_a_token_that_died_meanwhile(server: Server, tmp_path: Path, way: 
     assert public == []
     # A private question that was not answered yet has no place to be answered in.
     assert ("restarted before" if streamed else ANSWER) in by_dm["content"]
+
+
+@pytest.mark.parametrize("fault", [dropped(after=True), broken(502, done=True), dropped()], ids=["cut", "502", "not done"])
+@pytest.mark.parametrize("way", ["slash", "private"])
+async def test_the_rest_of_a_long_answer_whose_reply_is_lost(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, fault: Fault
+) -> None:
+    """The first part stands from an earlier life; the second is seen before it is sent again."""
+    monkeypatch.setattr("bot.ui.trouble.RETRY_DELAYS", (0.1, 0.3))
+    stops = Stops(server, tmp_path, "stop")
+    held = hold(server, writes_answer, nth=2)
+    async with stops.bot():
+        await ask(server, way, LONG_QUESTION)
+        await held.wait()
+    before = server.faults.injected
+    server.faults.add("POST", r"/webhooks/\d+/[\w-]+", fault)
+    async with stops.bot():
+        await stops.settled()
+    assert server.faults.injected == before + 1
+    check(server, parts=2, thread=way == "slash")
 
 
 async def test_a_question_that_kills_is_given_up_after_the_second_time(server: Server, tmp_path: Path) -> None:

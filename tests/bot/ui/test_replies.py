@@ -39,6 +39,12 @@ class Surface:
         self.gate = asyncio.Event()
         self.gate.set()
         self.busy = 0
+        self.left: Message | None = None
+        self.looks = 0
+
+    async def find(self, content: str) -> Any:
+        self.looks += 1
+        return self.left
 
     async def send(self, content: str, *, view: Any = None) -> Any:
         await self._request()
@@ -163,6 +169,37 @@ async def test_a_step_that_never_ends_does_not_hold_back_the_answer(surface: Sur
     async with asyncio.timeout(5):
         await answer.finish("whole")
     assert list(surface.posted.values()) == ["whole"]
+
+
+async def test_a_step_that_waited_for_its_turn_costs_no_look(surface: Surface) -> None:
+    """Cancelled before it was sent, it cannot come late."""
+    answer = writer(surface)
+    answer.text("half")
+    await until(lambda: surface.history)
+    surface.gate.clear()
+    answer.text("more")
+    await until(lambda: surface.busy)
+    assert answer._wish is not None
+    answer._wish.waiting = True
+    finishing = asyncio.create_task(answer.finish("whole"))
+    await asyncio.sleep(0.02)
+    surface.gate.set()
+    await finishing
+    assert answer._last_word is None
+    assert surface.history == ["half ▌", "whole"]
+
+
+async def test_while_discord_is_away_nothing_is_looked_for_and_then_first_of_all(surface: Surface) -> None:
+    """What an unconfirmed try left is found by the next round, before it sends again."""
+    answer = writer(surface)
+    surface.faults = [TimeoutError()] * 3
+    with pytest.raises(TimeoutError):
+        await answer.deliver("whole", away=lambda: True)
+    assert surface.looks == 0
+    surface.left = Message(0, "whole")
+    assert await answer.deliver("whole") == [surface.left]
+    assert surface.looks == 1
+    assert surface.history == []
 
 
 async def test_nothing_is_written_after_the_final_flush(surface: Surface) -> None:

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bot.errors import ForwardPassError
+from bot.redacting import clean
 
 
 def main() -> None:
@@ -22,9 +23,9 @@ def main() -> None:
         cli()
     except ForwardPassError as error:
         screen = Screen(stderr=True, highlight=False)
-        screen.print(Text.assemble(("✗", "bold red"), f" {error.message}"))
+        screen.print(Text.assemble(("✗", "bold red"), f" {clean(error.message)}"))
         if error.hint:
-            screen.print(Padding(Text(error.hint), (0, 0, 0, 2)))
+            screen.print(Padding(Text(clean(error.hint)), (0, 0, 0, 2)))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

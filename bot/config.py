@@ -303,8 +303,8 @@ def read_token(config: Config, environ: Mapping[str, str] = os.environ) -> str:
         raise MissingTokenError(f"The token file {file} is not a text file.") from None
     if not token:
         raise MissingTokenError(f"The token file {file} is empty.")
-    if os.name == "posix" and mode & 0o004:
-        logger.warning("the token file %s can be read by everyone on this machine; run: chmod 600 %s", file, file)
+    if os.name == "posix" and mode & 0o077:
+        logger.warning("other accounts of this machine can read the token file %s; run: chmod 600 %s", file, file)
     return token
 
 

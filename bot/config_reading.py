@@ -19,13 +19,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from bot.errors import ConfigError
+from bot.redacting import HIDDEN, TOKEN, clean
 
 PREFIX = "FORWARDPASS_"
-HIDDEN = "(hidden)"
 DEEPEST = 5  # a section's key may hold a mapping; anything deeper is not a setting (and may be an endless YAML alias)
 
-_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{5,8}\.[\w-]{25,}", re.ASCII)
-_PASSWORD = re.compile(r"://[^\s/@]*@")
 _NO_TOKEN_HERE = "no bot token; put it into FORWARDPASS_TOKEN, or into a separate file and set `discord.token_file` to that file"  # noqa: S105
 
 # What PyYAML raises for junk beside its own errors: dates that do not exist, tags on the wrong scalar, endless nesting.
@@ -49,11 +47,6 @@ def wrong(key: str, value: object, allowed: str, origin: str = "") -> Problem:
     """A value that is not allowed; ``origin`` is the environment variable that it came from."""
     source = f" (from {origin})" if origin else ""
     return Problem(key, value, allowed, f"`{clean(key)}` is {shown(value)}{source}. Allowed: {allowed}.")
-
-
-def clean(text: str) -> str:
-    """``text`` without bot tokens and the passwords of database URLs."""
-    return _PASSWORD.sub(f"://{HIDDEN}@", _TOKEN.sub(HIDDEN, text))
 
 
 def shown(value: object) -> str:
@@ -107,7 +100,7 @@ def read_yaml(text: str, name: str) -> object:
 
 def without_secrets(data: object, key: str = "", depth: int = 0) -> tuple[object, list[Problem]]:
     """A copy of ``data`` that lacks every token, and a problem for each token that was found."""
-    if isinstance(data, str) and _TOKEN.search(data):
+    if isinstance(data, str) and TOKEN.search(data):
         return None, [Problem(key, HIDDEN, _NO_TOKEN_HERE, f"`{key}` holds a bot token. Allowed: {_NO_TOKEN_HERE}.")]
     if depth > DEEPEST or not isinstance(data, Mapping | list):
         return (clean(_repr(data)) if isinstance(data, Mapping | list) else data), []

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from bot.errors import ForwardPassError
+from bot.redacting import clean
 from bot.render.text import safe
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class _SafeFormatter(logging.Formatter):
         return super().format(record)
 
     def formatException(self, ei: ExcInfo) -> str:  # noqa: N802 (logging's name)
-        return safe_traceback(ei[1]) if ei[1] is not None else ""
+        return clean(safe_traceback(ei[1])) if ei[1] is not None else ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -157,7 +158,7 @@ class LineFormatter(_SafeFormatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def line(self, record: logging.LogRecord) -> str:
-        return safe(super().line(record))
+        return safe(clean(super().line(record)))
 
 
 class JsonFormatter(_SafeFormatter):
@@ -168,7 +169,7 @@ class JsonFormatter(_SafeFormatter):
             "time": self.formatTime(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": clean(record.getMessage()),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

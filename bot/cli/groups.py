@@ -24,13 +24,34 @@ lens_cli = typer.Typer(
 
 @model_cli.command("pull")
 def model_pull(
+    model_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="A Hugging Face id, such as Qwen/Qwen3-0.6B. Without it, or with the word default: the default model.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Download and convert it again.")] = False,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", metavar="NAME", help="A branch, tag or commit of the Hugging Face id.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Download and convert the default model again.")] = False,
 ) -> None:
-    """Download the default model once. It comes in about 93 MB and is converted here, so that later starts are fast."""
-    from bot.cli.weights import pull
+    """Download a model beforehand. You see how far it is.
 
-    pull(read_config(config), force=force)
+    A download that was interrupted goes on where it stopped. The default model comes in about 93 MB and is converted here, so
+    that later starts are fast. HF_TOKEN opens gated models.
+    """
+    from bot.cli.weights import pull, pull_from_hub
+    from models.types import DEFAULT_MODEL
+
+    settings = read_config(config)
+    if model_id is not None and model_id != DEFAULT_MODEL:
+        pull_from_hub(settings, model_id, revision=revision)
+    else:
+        pull(settings, force=force)
 
 
 @model_cli.command("path")

@@ -1,4 +1,4 @@
-"""``forwardpass model …``: fetching and finding the default model's weights, and what any model would need."""
+"""``forwardpass model …``: fetching a model, finding the default one's weights, and what any model would need."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from models.loading import embedded
+from models.types import ModelConfig
 
 if TYPE_CHECKING:
     from models.loading.outlook import Outlook
@@ -49,6 +50,37 @@ def pull(config: Config, *, force: bool = False) -> None:
     console.print(Text.assemble(("✓", "green"), f" The default model is ready in {path}"), soft_wrap=True)
 
 
+def pull_from_hub(config: Config, model_id: str, *, revision: str | None = None) -> None:
+    """Fetch a model of the hub, with progress on stderr, and say where it lies.
+
+    Raises:
+        ForwardPassError: the hub has no such model, it is gated, the download broke off, or the disk is too full.
+    """
+    from models.loading import hub
+
+    logs.setup(config.log.model_copy(update={"level": "ERROR"}))
+    screen = Screen(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen) as progress:
+        task = progress.add_task("asking the hub", total=None)
+
+        def show(step: hub.Step) -> None:
+            files = f"{step.files} of {step.of_files} files"
+            progress.update(task, description=files, completed=step.done, total=step.total)
+
+        path = hub.pull(_wanted(config, model_id, revision), show)
+    screen.print(Text.assemble(("✓", "green"), f" {model_id} lies in {path}"), soft_wrap=True)
+    screen.print(Text(f"  To use it, set `model.id: {model_id}` in config.yaml."), soft_wrap=True)
+
+
+def _wanted(config: Config, model_id: str | None, revision: str | None) -> ModelConfig:
+    """The model section with another id, and a revision that belongs to it: the config's is that of the config's model."""
+    wanted = config.model
+    if model_id is not None and model_id != wanted.id:
+        wanted = wanted.model_copy(update={"id": model_id, "revision": None})
+    return wanted if revision is None else wanted.model_copy(update={"revision": revision})
+
+
 def info(config: Config, model_id: str | None = None, *, revision: str | None = None, as_json: bool = False) -> None:
     """Print what a model needs and can do here, from its config alone.
 
@@ -58,13 +90,7 @@ def info(config: Config, model_id: str | None = None, *, revision: str | None = 
     from models.loading.outlook import look
 
     logs.setup(config.log.model_copy(update={"level": "ERROR"}))
-    wanted = config.model
-    if model_id is not None and model_id != wanted.id:
-        wanted = wanted.model_copy(
-            update={"id": model_id, "revision": None}
-        )  # the config's revision is that of the config's model
-    if revision is not None:
-        wanted = wanted.model_copy(update={"revision": revision})
+    wanted = _wanted(config, model_id, revision)
     with Screen(stderr=True).status("reading the config"):
         found = look(wanted)
     if as_json:

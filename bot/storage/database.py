@@ -132,16 +132,16 @@ def sqlite_file(url: str) -> Path | None:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise _no_such_url() from error
+    except (ArgumentError, ValueError):
+        raise _no_such_url() from None  # the parser's own words may quote the password
     return parsed.set(drivername="sqlite+aiosqlite") if parsed.drivername == "sqlite" else parsed
 
 
 def _engine(url: URL, **options: Any) -> AsyncEngine:
     try:
         return create_async_engine(url, hide_parameters=True, **options)
-    except (SQLAlchemyError, ImportError) as error:  # no such driver, not installed, or not an async one
-        raise _no_such_url() from error
+    except (SQLAlchemyError, ImportError, ValueError, TypeError):  # no such driver, not installed, not async, or odd parameters
+        raise _no_such_url() from None
 
 
 def _no_such_url() -> StorageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from models.errors import ForwardPassError, ModelError, ModelNotFoundError
 from models.memory import memory_errors
@@ -12,6 +13,9 @@ from models.sentences import Sentence
 from models.types import ModelConfig
 
 log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parents[1]
+_USUAL = (OSError, ValueError, KeyError, RuntimeError, ImportError)
 
 _NO_NETWORK = frozenset(
     {"ConnectError", "ConnectTimeout", "ReadTimeout", "ConnectionError", "OfflineModeIsEnabled", "ProxyError"}
@@ -21,21 +25,33 @@ _NO_NETWORK = frozenset(
 @contextlib.contextmanager
 def explained(config: ModelConfig) -> Iterator[None]:
     """Turn what transformers, the hub and torch raise while ``config`` is being read or loaded into the project's errors."""
-    from safetensors import SafetensorError
-
     try:
         with memory_errors():
             yield
     except ForwardPassError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:
+        if not isinstance(error, _USUAL) and _is_own(error):
+            raise
         log.info("loading failed: %s: %s", type(error).__name__, error)
         raise _explain(config, error) from error
 
 
+def _is_own(error: Exception) -> bool:
+    """Whether it was raised in a line of this package: then it is a defect, which must not pass for a broken file.
+
+    A broken file makes transformers, gguf, tokenizers and jinja raise anything: struct.error, TypeError, AssertionError, even a
+    bare Exception.
+    """
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(_ROOT)
+
+
 def _explain(config: ModelConfig, error: BaseException) -> ModelError:
     """The project's error for what transformers raised, told by the names of its causes and by its words."""
-    names, words = _causes(error)
+    names, words = causes(error)
     if "GatedRepoError" in names:
         return ModelError(
             Sentence("`{id}` is gated.", id=config.id),
@@ -69,12 +85,14 @@ def _explain(config: ModelConfig, error: BaseException) -> ModelError:
     return ModelNotFoundError(Sentence("The model `{id}` cannot be loaded ({why}).", id=config.id, why=type(error).__name__))
 
 
-def _causes(error: BaseException) -> tuple[frozenset[str], str]:
+def causes(error: BaseException) -> tuple[frozenset[str], str]:
     """The class names (bases included) and the lower-case words of an error and of everything that caused it."""
     names: set[str] = set()
     words: list[str] = []
     current: BaseException | None = error
-    while current is not None:
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
         names.update(cls.__name__ for cls in type(current).__mro__)
         words.append(str(current).lower())
         current = current.__cause__ or current.__context__

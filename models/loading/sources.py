@@ -128,7 +128,7 @@ def check_weights(source: Source, config: ModelConfig, facts: Any) -> None:
     """
     index = None if source.gguf else _index(source)
     if index is not None:
-        _check_index(index, config.id)
+        check_index(index, config.id)
     quantized = getattr(facts, "quantization_config", None) or {}
     told = quantized.get("quant_method") if isinstance(quantized, dict) else getattr(quantized, "quant_method", None)
     method = str(getattr(told, "value", told) or "")
@@ -153,8 +153,12 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _check_index(path: Path, name: str) -> None:
-    """Only files beside the index, and only safetensors: anything else would be unpickled, or read from elsewhere."""
+def check_index(path: Path, name: str) -> set[str]:
+    """The files that an index names: safetensors beside it. All else would be unpickled, or read from elsewhere, and is refused.
+
+    Raises:
+        ModelError: it names something else, or cannot be read.
+    """
     try:
         shards = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
@@ -167,6 +171,7 @@ def _check_index(path: Path, name: str) -> None:
             Sentence("The index of the weights of `{id}` names something else than safetensors files beside it.", id=name),
             hint="Such weights are never read. Choose a model whose weights are safetensors.",
         )
+    return shards
 
 
 def _index(source: Source) -> Path | None:

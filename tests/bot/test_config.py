@@ -337,10 +337,11 @@ def test_the_token_file_lies_beside_the_settings(tmp_path, caplog):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes")
-def test_a_token_file_that_everyone_can_read_is_warned_of(tmp_path, caplog):
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_token_file_that_others_can_read_is_warned_of(tmp_path, caplog, mode):
     file = tmp_path / "token.txt"
     file.write_text(TOKEN, encoding="utf-8")
-    file.chmod(0o644)
+    file.chmod(mode)
     with caplog.at_level(logging.WARNING):
         assert read_token(load(tmp_path, "discord: {token_file: token.txt}"), {}) == TOKEN
     assert "chmod 600" in caplog.text

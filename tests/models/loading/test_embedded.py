@@ -339,3 +339,20 @@ def test_the_wheel_by_pips_own_finding():
         patch.setattr(wheel.subprocess, "run", run)
         assert wheel._resolve() == "https://example.org/x.whl"
     assert {"--dry-run", "--no-deps", wheel.REQUIREMENT} <= set(seen[0])
+
+
+def test_a_child_gets_pips_settings_and_no_secret(monkeypatch, tmp_path):
+    for name in (*wheel.SECRETS, "PIP_TIMEOUT"):
+        monkeypatch.setenv(name, "told")
+    shown = (sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))")
+    with wheel._running(shown, stderr=subprocess.DEVNULL) as process:
+        child = json.loads(process.stdout.read())
+    monkeypatch.setattr(wheel, "_PIP", ("python",))
+    given = []
+    monkeypatch.setattr(
+        wheel.subprocess, "run", lambda *_, env, **__: given.append(env) or subprocess.CompletedProcess([], 1, "", "")
+    )
+    assert wheel._resolve() is None
+    for environment in (child, given[0], wheel._environment(TMPDIR="x")):
+        assert environment["PIP_TIMEOUT"] == "told"
+        assert not environment.keys() & {"FORWARDPASS_TOKEN", "FORWARDPASS_STORAGE__URL", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}

@@ -142,7 +142,7 @@ def test_a_card_that_lies_is_a_sentence(change, tmp_path):
     assert store.read_card(good) == store.load(good).card
     bad = written(tmp_path / "bad", CARD | change)
     for read in (store.read_card, store.load):
-        with pytest.raises(LensFileError, match=r"is no lens, or it is damaged|tensors are not what"):
+        with pytest.raises(LensFileError, match=r"is not a lens file, or it is damaged|tensors do not match"):
             read(bad)
 
 
@@ -168,7 +168,7 @@ def test_tensors_are_held_against_the_card_before_they_are_read(tmp_path, monkey
     with pytest.raises(LensOfAnotherModelError):
         store.load(tmp_path / "holes", store.Identity(4, 32, ()))
     for tensors in ({"weight": torch.zeros(4, 32, 31)}, {"bias": torch.zeros(4)}, {"bias": torch.zeros(4, 32).long()}):
-        with pytest.raises(LensFileError, match="tensors are not what it says"):
+        with pytest.raises(LensFileError, match="tensors do not match its description"):
             store.read_card(written(tmp_path / "bad", CARD, **tensors))
 
 

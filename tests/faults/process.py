@@ -44,6 +44,7 @@ def live(life: Life) -> None:
     from models.fakes.engine import FakeEngine
 
     os.environ["FORWARDPASS_TOKEN"] = life.token
+    os.environ["XDG_DATA_HOME"] = str(life.folder)  # where the lease's lock file lies
     discord.http.Route.BASE = life.origin + "/api/v10"
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(life.gateway)
     log = (life.folder / "log").open("a", buffering=1)

@@ -1,7 +1,7 @@
 """Sixteen askers, and a bot that is killed or stopped at random moments: nothing is lost, doubled, left open or left over.
 
-The figures are printed, for docs/RELIABILITY.md. ``FAULT_ROUNDS`` sets how many deaths, ``FAULT_SECONDS`` how long at most; the seed is fixed, the moments are not,
-since the machine has its own pace.
+The figures are printed, for docs/RELIABILITY.md. ``FAULT_ROUNDS`` sets how many deaths, ``FAULT_SECONDS`` how long they may go on
+at most; the seed is fixed, the moments are not, since the machine has its own pace.
 """
 
 from __future__ import annotations

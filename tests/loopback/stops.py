@@ -46,7 +46,7 @@ api, gateway, folder, options, sections = sys.argv[1:]
 discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = api + "/api/v10", yarl.URL(gateway)
 trouble.RETRY_DELAYS, delivery.WAITS, back.SPREAD = (0.1, 0.3), (0.2, 0.4, 0.8), 0.1
 service.open_app = functools.partial(open_app, engine_factory=lambda: Fatal(**json.loads(options)))
-service.run_bot(config(Path(folder), **{"model": {"id": "nobody/nothing"}, **json.loads(sections)}))
+service.run_bot(config(Path(folder), **{"model": {"id": "nobody/nothing", "max_batch": 1}, **json.loads(sections)}))
 """
 
 

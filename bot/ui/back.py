@@ -14,23 +14,24 @@ class Back:
         self._rung = asyncio.Event()
         self.away = False
         """Whether the session is known to be lost: then nothing need be tried."""
-        self.losses = 0
-        """How often it was lost: what failed while this went up says nothing of where it was to be written."""
+        self.turns = 0
+        """How often it was lost or came back: what failed while this went up says nothing of where it was to be written."""
 
     def lost(self) -> None:
         """The gateway's connection is gone."""
+        self.turns += not self.away
         self.away = True
-        self.losses += 1
 
     def ring(self) -> None:
         """It is back."""
+        self.turns += self.away
         self.away = False
         rung, self._rung = self._rung, asyncio.Event()
         rung.set()
 
-    def lost_since(self, losses: int) -> bool:
-        """Whether it is lost, or was for a while since `losses` said so."""
-        return self.away or self.losses != losses
+    def was_away(self, since: int) -> bool:
+        """Whether it is lost, or was at any moment since `turns` was ``since``."""
+        return self.away or self.turns != since
 
     async def wait(self, seconds: float) -> None:
         """Until it is rung, or so many seconds are over. All who wait do not come at the same moment."""

@@ -96,12 +96,12 @@ class Delivery:
         for seconds in rounds:
             if self._back.away and ledger.open:
                 await self._back.wait(seconds)
-            losses = self._back.losses
+            since = self._back.turns
             try:
                 return await writer.deliver(text, view=view, away=self._is_away)
             except TROUBLE as error:
                 log.info("an answer was not taken: %s", described(error))
-                cut_off = passing(error) and self._back.lost_since(losses)  # that says nothing of the place
+                cut_off = passing(error) and self._back.was_away(since)  # that says nothing of the place
                 if not cut_off and await self._by_dm(error, by_dm, text, view, place):
                     return await self._taken_back(writer)
             if ledger.open:

@@ -96,7 +96,7 @@ class Telling:
 
     async def _attempt(self, shown: Shown, begun: bool) -> bool:
         """Whether it is told, or its place is taken by a note or a button."""
-        run, threads, losses = shown.run, self._config.threads, self._back.losses
+        run, threads, since = shown.run, self._config.threads, self._back.turns
         try:
             voice = await self._voices.of(run.id)
             thread = await open_thread(shown.message, run.question, archive_minutes=threads.archive_minutes)
@@ -107,7 +107,7 @@ class Telling:
             return await self._instead(shown, line, "none")
         except TROUBLE as error:
             log.info("run %s: no thread (%s)", run.id, described(error))
-            if passing(error) and self._back.lost_since(losses):
+            if passing(error) and self._back.was_away(since):
                 return False
             return await self._instead(shown, "", "button")
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
@@ -153,7 +153,7 @@ class Telling:
 
     async def _note(self, shown: Shown, line: str, *, voice: bool) -> bool:
         """Add a small line or the button to the answer; when even that fails, say it in a message of its own."""
-        run, message, surface, losses = shown.run, shown.message, shown.place.surface, self._back.losses
+        run, message, surface, since = shown.run, shown.message, shown.place.surface, self._back.turns
         said = getattr(message, "content", "")  # what cannot be read cannot be added to
         content = f"{said}\n{line}" if line and len(said) + len(line) < 2000 else said
         view = self.under(run, voice=True) if voice else None
@@ -164,7 +164,7 @@ class Telling:
                 await surface.send(line or "💭", view=view)
         except TROUBLE as error:
             log.info("the answer could not be edited: %s", described(error))
-            if passing(error) and self._back.lost_since(losses):
+            if passing(error) and self._back.was_away(since):
                 return False
             if getattr(error, "code", None) != UNKNOWN_MESSAGE:  # else somebody deleted it: nothing is to be added to it
                 with contextlib.suppress(*TROUBLE):

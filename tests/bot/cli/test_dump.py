@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import models.errors
 import models.running.engine
 from bot.app import open_app
 from bot.config import Config
@@ -179,7 +180,7 @@ def test_what_is_wrong_is_a_sentence(
 
 
 def test_a_broken_model_leaves_nothing(run: Run, engine: FakeEngine, tmp_path: Path) -> None:
-    engine.trace_error = models.running.engine.OutOfMemoryError("The device ran out of memory.")
+    engine.trace_error = models.errors.OutOfMemoryError("The device ran out of memory.")
     refused(run("dump", FOOT, "-o", "foot.json"), "out of memory")
     assert list(tmp_path.iterdir()) == []
 

@@ -138,7 +138,7 @@ CHANGES = (
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__.strip("_"))
 def test_a_dump_that_lies_is_a_sentence(change: Callable[[Any], Any], tmp_path: Path) -> None:
     said = refused(changed(written("lens", "json", tmp_path), change), tmp_path)
-    assert "is no layer dump, or it is damaged" in said
+    assert "is not a layer dump, or it is damaged" in said
 
 
 @pytest.mark.parametrize("shape", [[HUGE, HUGE, HUGE], [HUGE], [0, HUGE, 1], [2**70, 1, 1], "many", [1.5], [-1, -1, 1]])

@@ -288,6 +288,9 @@ class VoiceService:
             task.exception()  # seen, also when whoever pressed the button has left
 
     async def _second_pass(self, run: Run) -> Trace:
+        stored = await self._runs.load_trace(run.id)
+        if stored is not None:  # another pass ended while this one's asker was looking
+            return stored
         answer = await self.answer_of(run)
         if run.voice_attempts >= MOST_DEATHS:
             log.error("run %s: the process ended %d times in its second pass; it is given up", run.id, run.voice_attempts)

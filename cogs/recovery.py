@@ -46,7 +46,7 @@ class Recovery(commands.Cog):
 
     @commands.Cog.listener()
     async def on_connect(self) -> None:
-        """A new session is there. `on_ready` comes up to two seconds later, when the session may be lost again: it says nothing."""
+        """A new session is there. `on_ready` comes up to two seconds later, when it may be lost again."""
         self._back.ring()
 
     @commands.Cog.listener()

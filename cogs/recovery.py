@@ -46,7 +46,7 @@ class Recovery(commands.Cog):
 
     @commands.Cog.listener()
     async def on_connect(self) -> None:
-        """It is there again; READY or RESUMED follows."""
+        """A new session is there. `on_ready` comes up to two seconds later, when it may be lost again."""
         self._back.ring()
 
     @commands.Cog.listener()
@@ -57,7 +57,6 @@ class Recovery(commands.Cog):
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Once per process: `on_ready` comes again after each reconnect."""
-        self._back.ring()
         left, self._left = self._left, ()
         if left:
             log.info("taking up %d runs that the last stop left open", len(left))

@@ -189,6 +189,10 @@ class NoInnerVoiceError(RunError):
     """There is no second pass for this run."""
 
 
+class FatalVoiceError(NoInnerVoiceError):
+    """The process ended each time while this answer was read."""
+
+
 class TwiceFatalError(RunError):
     """The process ended each time while this question was answered."""
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from bot.errors import ForwardPassError, NoInnerVoiceError, RunOfAnotherModelError
+from bot.errors import FatalVoiceError, ForwardPassError, NoInnerVoiceError, RunOfAnotherModelError
 from bot.log import log_unexpected
 from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.agreement import sampled_jobs, with_agreement
@@ -294,7 +294,7 @@ class VoiceService:
         answer = await self.answer_of(run)
         if run.voice_attempts >= MOST_DEATHS:
             log.error("run %s: the process ended %d times in its second pass; it is given up", run.id, run.voice_attempts)
-            raise NoInnerVoiceError("I went down each time I tried to read that answer, so I leave it.", request_id=run.id)
+            raise FatalVoiceError("I went down each time I tried to read that answer, so I leave it.", request_id=run.id)
         async with self._runs.open_work.voice_attempt(run.id):
             trace = await self._model.trace(answer, k=self._top_k)
             trace = await self._with_evidence(run, answer, trace)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.config import Config
-from bot.errors import ForwardPassError
+from bot.errors import FatalVoiceError, ForwardPassError
 from bot.log import log_unexpected
 from bot.services.limiter import Urgency, urgency
 from bot.services.owed import Owed
@@ -104,7 +104,8 @@ class Telling:
         except ForwardPassError as error:
             log.info("run %s: no inner voice (%s)", run.id, type(error).__name__)
             line = words(run.locale)("note_no_voice", why=told(error, run.locale))
-            return await self._instead(shown, line, "none")
+            # One that was given up may be asked for again by whoever wants to know why.
+            return await self._instead(shown, line, "button" if isinstance(error, FatalVoiceError) else "none")
         except TROUBLE as error:
             log.info("run %s: no thread (%s)", run.id, described(error))
             if passing(error) and self._back.was_away(since):

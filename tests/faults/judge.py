@@ -123,4 +123,4 @@ def _ends(messages: list[Json], one: Asked) -> int:
 
 
 def _apologises(message: Json) -> bool:
-    return words(ENGLISH)("restarted") in message["content"]
+    return any(text in message["content"] for text in (words(ENGLISH)("restarted"), "I went down each time I tried to answer"))

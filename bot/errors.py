@@ -14,6 +14,7 @@ ForwardPassError
 │   ├── RunExpiredError        the run is gone, or past its time to live
 │   ├── RunOfAnotherModelError stored by another model or revision, and its trace was not kept
 │   ├── NoInnerVoiceError      this run has no second pass, and why
+│   │   └── FatalVoiceError    the process ended each time it was read
 │   └── TwiceFatalError        the process ended each time while it was answered
 ├── DumpError
 │   ├── DumpChoiceError        this format cannot hold what was chosen
@@ -68,6 +69,7 @@ __all__ = [
     "DumpFileError",
     "DumpTooLargeError",
     "EmptyQuestionError",
+    "FatalVoiceError",
     "ForwardPassError",
     "LensError",
     "LensFileError",

@@ -16,7 +16,7 @@ from tests.loopback.server import Server
 FIRST_CHANNEL, FIRST_PERSON = 310000000000000000, 110000000000000000
 QUESTION = "How many eyes does my foot have?"
 ANSWER = "The answer is 2."
-_REFUSALS = ("as many as I take", "still busy")
+_REFUSALS = ("I cannot take more", "still busy")
 _NAMED = re.compile(r"<@(\d+)>")
 
 

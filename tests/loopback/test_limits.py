@@ -21,7 +21,7 @@ from tests.loopback.limits import Limits
 from tests.loopback.rest import Call
 from tests.loopback.server import Server
 
-REFUSED = "as many as I take"
+REFUSED = "I cannot take more"
 BUSY = "still busy"
 
 

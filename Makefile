@@ -4,13 +4,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# Two processes, each with one thread: two threads of torch on two busy cores wait for each other longer than they compute.
+WORKERS ?= 2
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile
+
 .PHONY: demo test test-slow test-fast test-faults lint format check model setup setup-dev clean
 
 demo: setup model ## the bot in a local Discord in your browser
 	$(BIN)/forwardpass demo $(DEMO_FLAGS)
 
 test: setup-dev model ## everything but what takes minutes by itself
-	$(BIN)/pytest -m "not slow and not faults" $(PYTEST_FLAGS)
+	$(PARALLEL) -m "not slow and not faults" $(PYTEST_FLAGS)
 
 test-slow: setup-dev model ## fifty answers against an untouched model
 	$(BIN)/pytest -m slow $(PYTEST_FLAGS)
@@ -19,7 +23,7 @@ test-faults: setup-dev ## the bot killed, cut off, and asked by a thousand peopl
 	$(BIN)/pytest -m faults -s $(PYTEST_FLAGS)
 
 test-fast: setup-dev ## without the real model and the browser
-	$(BIN)/pytest -m "not real_model and not browser and not slow and not faults" $(PYTEST_FLAGS)
+	$(PARALLEL) -m "not real_model and not browser and not slow and not faults" $(PYTEST_FLAGS)
 
 lint: setup-dev ## style, types, import contracts
 	$(BIN)/ruff check .

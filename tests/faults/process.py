@@ -74,6 +74,13 @@ class Bot:
         self._process.start()
 
     @property
+    def pid(self) -> int:
+        """Of the process that serves now."""
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.is_alive()
 

@@ -112,7 +112,7 @@ async def test_deaths_at_random_moments(way: str, tmp_path: Path, monkeypatch: p
             await up(server, bot)
             if time.monotonic() - begun > MOST_SECONDS:
                 break
-        await crowd.quiet(60)
+        await crowd.quiet(240)  # open questions of a death are taken up one after another
         verdict = crowd.verdict()
     log = (tmp_path / "log").read_text(encoding="utf-8")
     print(f"\n{way}: {deaths} deaths, {dict(verdict.row())}")  # noqa: T201  the figures

@@ -68,13 +68,14 @@ class Soak:
     async def _mention(self, user: int) -> None:
         rest, message = self._server.rest, await self._server.mention(QUESTION, user)
 
-        def answered() -> bool:
-            references = ((m.get("message_reference") or {}).get("message_id") for m in list(rest.messages.values()))
-            return any(str(reference) == message["id"] for reference in references)
+        def mine() -> list[str]:
+            references = [(i, (m.get("message_reference") or {}).get("message_id")) for i, m in list(rest.messages.items())]
+            return [i for i, reference in references if str(reference) == message["id"]]
 
-        await self._server.until(answered, 120)
-        for old in [i for i, m in rest.messages.items() if m["channel_id"] == message["channel_id"]][:-64]:
-            rest.messages.pop(old, None)
+        await self._server.until(mine, 120)
+        for answer in mine():
+            rest.history.said.pop(message["id"], None)
+            asyncio.get_running_loop().call_later(30, rest.messages.pop, answer, None)  # its thread comes first
 
     async def _watch(self) -> None:
         while True:

@@ -148,7 +148,7 @@ async def _stage(server: Server, folder: Path, name: str) -> AsyncIterator[Stage
 
 def _working(app: App) -> bool:
     """Whether somebody's errand is under way; the housekeeping never ends."""
-    errands = [task for task in app.tasks._running if not task.get_name().startswith(("purge", "presence", "lease"))]
+    errands = [task for task in app.tasks._running if not task.get_name().startswith(("purge", "presence", "lease", "keep"))]
     listeners = ("discord.py: on_", "CommandTree-invoker", "discord-ui")
     return bool(errands) or any(task.get_name().startswith(listeners) for task in asyncio.all_tasks())
 

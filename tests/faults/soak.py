@@ -22,6 +22,8 @@ from tests.loopback.server import TOKEN, Server, serving
 
 ASKERS = [100000000000002000 + number for number in range(32)]
 QUESTION, ANSWER = "How many eyes does my foot have?", "The answer is 2."
+DONE = "-# Scripted"
+"""The small line stands under a finished answer alone; a streamed one says the same words before."""
 CONFIG = {
     "model": {"id": "nobody/nothing", "max_batch": 32},
     "queue": {"max_waiting": 64},
@@ -60,7 +62,7 @@ class Soak:
             return str(rest.messages.get(rest.original.get(token, ""), {"content": ""})["content"])
 
         try:
-            await self._server.until(lambda: ANSWER in said(), 60)
+            await self._server.until(lambda: DONE in said(), 60)
         except TimeoutError:
             print(f"no answer: {said()!r}", flush=True)  # noqa: T201
         rest.messages.pop(rest.original.get(token, ""), None)  # Discord keeps it; this server is in the same machine
@@ -70,7 +72,7 @@ class Soak:
 
         def mine() -> list[str]:
             references = [(i, (m.get("message_reference") or {}).get("message_id")) for i, m in list(rest.messages.items())]
-            return [i for i, reference in references if str(reference) == message["id"]]
+            return [i for i, to in references if str(to) == message["id"] and DONE in rest.messages[i]["content"]]
 
         await self._server.until(mine, 120)
         for answer in mine():

@@ -340,7 +340,7 @@ async def test_lost_and_doubled(server: Server, tmp_path: Path) -> None:
             for loss in (_op_9, _gateway_503):
                 async with away(server, loss):
                     await ask()
-            await server.until(lambda: all(settled(server, question) for question in questions))
+            await server.until(lambda: all(settled(server, question) for question in questions), 90)
         server.gateway.expire()
         await ask()
     async with connected(server, config(tmp_path, queue={"per_user": 5}), engine):

@@ -232,13 +232,11 @@ class VoiceService:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def _trace(self, run: Run) -> Trace:
-        stored = await self._runs.load_trace(run.id)
-        if stored is not None:
-            return stored
         # Two people may press the button at once: the pass runs once, and one of them leaving does not stop it for the other.
+        # What is stored is looked up by the one task, too, so that nobody misses a pass that ends while they look.
         task = self._running.get(run.id)
         if task is None:
-            task = self._running[run.id] = asyncio.create_task(self._second_pass(run))
+            task = self._running[run.id] = asyncio.create_task(self._stored_or_new(run))
             task.add_done_callback(lambda done: self._finished(run.id, done))
         return await asyncio.shield(task)
 
@@ -287,10 +285,10 @@ class VoiceService:
         if not task.cancelled():
             task.exception()  # seen, also when whoever pressed the button has left
 
+    async def _stored_or_new(self, run: Run) -> Trace:
+        return await self._runs.load_trace(run.id) or await self._second_pass(run)
+
     async def _second_pass(self, run: Run) -> Trace:
-        stored = await self._runs.load_trace(run.id)
-        if stored is not None:  # another pass ended while this one's asker was looking
-            return stored
         answer = await self.answer_of(run)
         if run.voice_attempts >= MOST_DEATHS:
             log.error("run %s: the process ended %d times in its second pass; it is given up", run.id, run.voice_attempts)

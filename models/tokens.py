@@ -8,12 +8,16 @@ knows no model.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+import weakref
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 BROKEN = "\ufffd"
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+_added: weakref.WeakKeyDictionary[Any, tuple[int, Added]] = weakref.WeakKeyDictionary()
 
 _END_OF_TURN = (
     "<|im_end|>",
@@ -30,10 +34,32 @@ _END_OF_TURN = (
 """Names under which chat models end a turn. Only those that the tokenizer marks as control tokens count."""
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The tokens that a tokenizer looks for before anything else."""
+
+    names: Mapping[int, str]
+    special: frozenset[int]
+    """Those that are marked special."""
+    control: frozenset[int]
+    """Those that typed text must not become: all, but for runs of blanks, which some tokenizers keep there."""
+
+
+def added(tokenizer: Any) -> Added:
+    """A tokenizer's added tokens. Some have thousands and make each anew when asked, so they are asked for once."""
+    known = _added.get(tokenizer)
+    if known is None or known[0] != len(tokenizer):
+        tokens = tokenizer.added_tokens_decoder
+        names = {i: str(token.content) for i, token in tokens.items()}
+        special = frozenset(i for i, token in tokens.items() if token.special)
+        control = special | {i for i, name in names.items() if name.strip()}
+        known = _added[tokenizer] = (len(tokenizer), Added(names, special, control))
+    return known[1]
+
+
 def special_ids(tokenizer: Any) -> frozenset[int]:
     """Ids of control tokens: the named ones (end of text, …) and every added token that is marked special."""
-    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    return frozenset(added.union(tokenizer.all_special_ids))
+    return added(tokenizer).special.union(tokenizer.all_special_ids)
 
 
 def stop_ids(model: Any, tokenizer: Any, special: frozenset[int], ends: Collection[int] = frozenset()) -> frozenset[int]:

@@ -9,16 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-
-def control_ids(tokenizer: Any) -> frozenset[int]:
-    """Ids that typed text must not become: every added token, but for runs of blanks, which some tokenizers keep there."""
-    added = tokenizer.added_tokens_decoder.items()
-    return frozenset(i for i, token in added if token.special or token.content.strip())
+from models.tokens import added
 
 
 def encode_plain(tokenizer: Any, text: str) -> list[int]:
-    """Token ids (N,) of what a person typed, none of them in `control_ids`."""
-    control = control_ids(tokenizer)
+    """Token ids (N,) of what a person typed, none of them a control token of `models.tokens.Added`."""
+    control = added(tokenizer).control
     ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
     if control.isdisjoint(ids):
         return ids
@@ -47,7 +43,7 @@ def _without_lookup(backend: Any, text: str) -> list[int]:
 
 def _in_pieces(tokenizer: Any, text: str, control: frozenset[int]) -> list[int]:
     """For tokenizers whose steps cannot be taken one by one: no piece holds the whole name of an added token."""
-    names = {token.content for i, token in tokenizer.added_tokens_decoder.items() if i in control and len(token.content) > 1}
+    names = {name for i, name in added(tokenizer).names.items() if i in control and len(name) > 1}
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, f"{name[0]}\0{name[1:]}")
     pieces = [piece for piece in re.split("\0", text) if piece]

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from models.answering.templates import CHANNEL, THINKING, Template, channels
-from models.tokens import Detokenizer
+from models.tokens import Detokenizer, added
 
 _CLOSES = {close for _open, close in THINKING}
 FINAL = "final"
@@ -41,7 +41,7 @@ class Speech:
     def __init__(self, tokenizer: Any, special: Collection[int], template: Template | None) -> None:
         self._raw = Detokenizer(tokenizer, ())
         self._special = special
-        self._names = {i: token.content for i, token in tokenizer.added_tokens_decoder.items()}
+        self._names = added(tokenizer).names
         self._harmony = template is not None and channels(tokenizer)
         opens = template.opens if template is not None else None
         self._close = opens[1] if opens else ""

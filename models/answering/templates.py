@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, TypeVar
 
-from models.answering.plain import control_ids
 from models.errors import ModelError
 from models.sentences import Sentence
+from models.tokens import added
 from models.types import Turn
 
 T = TypeVar("T")
@@ -166,15 +166,15 @@ def _ends(tokenizer: Any, template: Template, turns: Sequence[Turn], reply: str)
     except Exception:  # noqa: BLE001  see `rendered`
         return frozenset()
     behind = text.rpartition(reply)[2].lstrip()
-    added = {token.content: i for i, token in tokenizer.added_tokens_decoder.items() if i in control_ids(tokenizer)}
-    name = max((name for name in added if behind.startswith(name)), key=len, default=None)
-    return frozenset() if name is None else frozenset({added[name]})
+    known = added(tokenizer)
+    ids = {known.names[i]: i for i in known.control}
+    name = max((name for name in ids if behind.startswith(name)), key=len, default=None)
+    return frozenset() if name is None else frozenset({ids[name]})
 
 
 def channels(tokenizer: Any) -> bool:
     """Whether answers come in harmony's channels."""
-    names = {token.content for token in tokenizer.added_tokens_decoder.values()}
-    return names.issuperset(CHANNEL)
+    return set(CHANNEL) <= set(added(tokenizer).names.values())
 
 
 def _render(tokenizer: Any, template: Template, turns: Sequence[Turn], system: str | None, answer_next: bool) -> str:

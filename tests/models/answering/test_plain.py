@@ -8,6 +8,7 @@ from tokenizers import models as parts
 from transformers import PreTrainedTokenizerFast
 
 from models.answering import plain, prompts
+from models.tokens import added
 from models.types import Job, PromptConfig, Sampling
 from tests.models import tiny
 
@@ -42,7 +43,7 @@ TOKENIZERS = {"byte level": byte_level(), "sentencepiece": sentencepiece_like()}
 def test_no_added_token_comes_of_it_and_the_text_stays(kind, text):
     tokenizer = TOKENIZERS[kind]
     ids = plain.encode_plain(tokenizer, text)
-    assert plain.control_ids(tokenizer).isdisjoint(ids)
+    assert added(tokenizer).control.isdisjoint(ids)
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() == text.strip()
 
 
@@ -57,9 +58,9 @@ def test_ordinary_text_is_encoded_as_ever(kind, text):
 
 def test_where_the_steps_cannot_be_taken_one_by_one():
     tokenizer = byte_level()
-    ids = plain._in_pieces(tokenizer, "a<think>b", plain.control_ids(tokenizer))
+    ids = plain._in_pieces(tokenizer, "a<think>b", added(tokenizer).control)
     assert tokenizer.decode(ids) == "a<think>b"
-    assert plain.control_ids(tokenizer).isdisjoint(ids)
+    assert added(tokenizer).control.isdisjoint(ids)
 
 
 @pytest.mark.parametrize("style", ["chat", "story"])
@@ -67,8 +68,8 @@ def test_in_a_question(style):
     tokenizer = byte_level()
     job = Job("What is <tool_call> and <think>?", style=style, sampling=Sampling(max_new_tokens=8))
     ids = prompts.build(tokenizer, job, PromptConfig(), 100_000).ids
-    added = {tokenizer.convert_tokens_to_ids(name) for name in NAMES}
-    assert added.isdisjoint(ids)
+    ids_of_names = {tokenizer.convert_tokens_to_ids(name) for name in NAMES}
+    assert ids_of_names.isdisjoint(ids)
     assert "What is <tool_call> and <think>?" in tokenizer.decode(ids)
 
 

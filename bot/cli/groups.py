@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bot.cli.options import ConfigOption, JsonOption, PlotOption, read_config
+from bot.cli.options import ConfigOption, JsonOption, PlotOption, RevisionOption, read_config
 
 model_cli = typer.Typer(
     help="Fetch the model, or see what it needs.",
@@ -33,10 +33,7 @@ def model_pull(
         ),
     ] = None,
     config: ConfigOption = None,
-    revision: Annotated[
-        str | None,
-        typer.Option("--revision", metavar="NAME", help="A branch, tag or commit of the Hugging Face id.", show_default=False),
-    ] = None,
+    revision: RevisionOption = None,
     force: Annotated[bool, typer.Option("--force", help="Download and convert the default model again.")] = False,
 ) -> None:
     """Download a model beforehand. You see how far it is.
@@ -73,10 +70,7 @@ def model_info(
         ),
     ] = None,
     config: ConfigOption = None,
-    revision: Annotated[
-        str | None,
-        typer.Option("--revision", metavar="NAME", help="A branch, tag or commit of the Hugging Face id.", show_default=False),
-    ] = None,
+    revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a model needs and can do here. It reads the model's config alone; it neither downloads nor loads weights."""

@@ -65,6 +65,10 @@ LensOption = Annotated[
         show_default=False,
     ),
 ]
+RevisionOption = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="NAME", help="A branch, tag or commit of the Hugging Face id.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 PlotOption = Annotated[
     Path | None,

@@ -63,9 +63,14 @@ def expired(interaction: discord.Interaction[Any]) -> bool:
     return _clock() - received(interaction) > TOKEN_LIFETIME.total_seconds()
 
 
-def died(interaction: discord.Interaction[Any], error: BaseException) -> bool:
-    """Whether an error says that the token is dead, before its time (the host slept); from now on it counts as such."""
-    dead = isinstance(error, discord.HTTPException) and error.code in DEAD
+def is_dead(error: discord.HTTPException) -> bool:
+    """Whether that was refused because the interaction's token has ended."""
+    return error.code in DEAD
+
+
+def died(interaction: discord.Interaction[Any], error: discord.HTTPException) -> bool:
+    """The same before the token's time is over (the host slept); from now on it counts as such."""
+    dead = is_dead(error)
     if dead:
         interaction.extras["received"] = -math.inf
     return dead

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import discord
 
-from bot.ui.acknowledging import DEAD
-
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
-
-
-def is_dead(error: discord.HTTPException) -> bool:
-    """Whether that was refused because the interaction's token has ended."""
-    return error.code in DEAD
 
 
 async def speak(interaction: discord.Interaction[ForwardPassBot], *, private: bool, **message: Any) -> discord.Message:

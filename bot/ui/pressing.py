@@ -16,10 +16,10 @@ from discord import app_commands
 
 from bot.errors import NoInnerVoiceError
 from bot.services.limiter import Urgency, urgency
-from bot.ui.acknowledging import defer, defer_update
+from bot.ui.acknowledging import defer, defer_update, is_dead
 from bot.ui.failures import failure
 from bot.ui.followups import Part, follow_up, put
-from bot.ui.late import is_dead, speak
+from bot.ui.late import speak
 from bot.ui.trouble import TROUBLE, described, persist
 
 if TYPE_CHECKING:

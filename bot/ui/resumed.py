@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import discord
 
@@ -11,6 +12,8 @@ from bot.ui.surfaces import MessageSurface, _view, same
 
 DEAD = (401, 404)
 """What Discord says of a token that opens nothing any more, and of a response that is gone."""
+
+_Sent = TypeVar("_Sent", bound=discord.Message)
 
 
 class ResumedSurface:
@@ -47,24 +50,24 @@ class ResumedSurface:
         self._in_doubt = False
 
     async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
-        if self._hook is not None:
-            try:
-                return await self._by_token(self._hook, content, view)
-            except discord.HTTPException as error:
-                if error.status not in DEAD:
-                    raise
-            self._hook = None
-        return await self._beyond.send(content, view=view)
+        sent = await self._while_alive(lambda hook: self._by_token(hook, content, view))
+        return await self._beyond.send(content, view=view) if sent is None else sent
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
-        if self._hook is not None:
-            try:
-                return self._placed(await self._hook.edit_message(message.id, content=content, **_view(view)))
-            except discord.HTTPException as error:
-                if error.status not in DEAD:
-                    raise
-            self._hook = None
-        return await self._beyond.edit(message, content, view=view)
+        edited = await self._while_alive(lambda hook: hook.edit_message(message.id, content=content, **_view(view)))
+        return await self._beyond.edit(message, content, view=view) if edited is None else self._placed(edited)
+
+    async def _while_alive(self, deed: Callable[[discord.Webhook], Awaitable[_Sent]]) -> _Sent | None:
+        """What comes of a deed by the token; None when that is dead, as it is from then on."""
+        if self._hook is None:
+            return None
+        try:
+            return await deed(self._hook)
+        except discord.HTTPException as error:
+            if error.status not in DEAD:
+                raise
+        self._hook = None
+        return None
 
     async def delete(self, message: discord.Message) -> None:
         if self._hook is not None:

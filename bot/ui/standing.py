@@ -11,10 +11,10 @@ import discord
 from bot.services.owed import Owed
 from bot.storage.records import Placed, Run
 from bot.ui.text import quoted
+from bot.ui.trouble import UNKNOWN_MESSAGE
 
 LOOK_BACK = 200
 """Messages after the question among which its answer is looked for."""
-UNKNOWN_MESSAGE = 10008
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import discord
@@ -123,13 +124,19 @@ class InteractionSurface:
         """Where it goes on without the token."""
 
     async def send(self, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
-        if not expired(self._interaction):
-            try:
-                return await self._respond(content, view)
-            except discord.HTTPException as error:
-                if not died(self._interaction, error):
-                    raise
-        return await self._speak(content, view)
+        sent = await self._while_alive(lambda: self._respond(content, view))
+        return await self._speak(content, view) if sent is None else sent
+
+    async def _while_alive(self, deed: Callable[[], Awaitable[discord.Message]]) -> discord.Message | None:
+        """What comes of a deed by the token; None when that is dead."""
+        if expired(self._interaction):
+            return None
+        try:
+            return await deed()
+        except discord.HTTPException as error:
+            if not died(self._interaction, error):
+                raise
+        return None
 
     async def _respond(self, content: str, view: discord.ui.View | None) -> discord.Message:
         if self._first:
@@ -139,13 +146,8 @@ class InteractionSurface:
         return await follow_up(self._interaction, Part(content, view), private=self._private)
 
     async def edit(self, message: discord.Message, content: str, *, view: discord.ui.View | None = None) -> discord.Message:
-        if not expired(self._interaction):
-            try:
-                return self._of_server(await message.edit(content=content, **_view(view)))
-            except discord.HTTPException as error:
-                if not died(self._interaction, error):
-                    raise
-        return await self._amend(message, content, view)
+        edited = await self._while_alive(lambda: message.edit(content=content, **_view(view)))
+        return await self._amend(message, content, view) if edited is None else self._of_server(edited)
 
     async def delete(self, message: discord.Message) -> None:
         await (self._partial(message) if expired(self._interaction) else message).delete()

@@ -25,11 +25,10 @@ from bot.ui.delivery import waits
 from bot.ui.failures import unexpected
 from bot.ui.places import Place
 from bot.ui.threads import open_thread, write_sureness, write_voice
-from bot.ui.trouble import TROUBLE, described, passing, persist
+from bot.ui.trouble import TROUBLE, UNKNOWN_MESSAGE, described, passing, persist
 from bot.ui.wording import told, words
 
 log = logging.getLogger(__name__)
-UNKNOWN_MESSAGE = 10008
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ class Telling:
             log.info("the answer could not be edited: %s", described(error))
             if passing(error) and self._back.was_away(since):
                 return False
-            if getattr(error, "code", None) != UNKNOWN_MESSAGE:  # else somebody deleted it: nothing is to be added to it
+            if getattr(error, "code", None) != UNKNOWN_MESSAGE:  # else there is nothing to add to
                 with contextlib.suppress(*TROUBLE):
                     await surface.send(line or "💭", view=view)
         return True

@@ -23,6 +23,9 @@ T = TypeVar("T")
 TROUBLE = (discord.HTTPException, aiohttp.ClientError, ConnectionError, TimeoutError)
 """Not our defects: they are a line in the log, never a traceback."""
 
+UNKNOWN_MESSAGE = 10008
+"""Discord's code for: somebody deleted it."""
+
 RETRY_DELAYS = (1.0, 3.0)
 
 _stumbles: ContextVar[list[str] | None] = ContextVar("stumbles", default=None)

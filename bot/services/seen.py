@@ -91,7 +91,7 @@ class Seen:
         try:
             await self._store.put(mark)
         except StorageError as error:
-            log.info("how far I have read was not stored, it will be with the next beat: %s", error.for_user())
+            log.info("how far I have read was not stored, it will be with the next beat: %s", error.for_host())
         else:
             self._kept = mark
 

@@ -80,7 +80,7 @@ class Outbox:
         except TROUBLE as error:
             log.info("run %s: it stays open: %s", run.id, described(error))
         except ForwardPassError as error:
-            log.warning("run %s: it stays open: %s", run.id, error.for_user())
+            log.warning("run %s: it stays open: %s", run.id, error.for_host())
 
     async def _show(self, spot: _Spot) -> None:
         run = spot.run

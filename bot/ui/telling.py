@@ -120,7 +120,7 @@ class Telling:
         try:
             await self._voices.told(run.id, thread.id)
         except ForwardPassError as error:  # the next start finds the thread whole
-            log.warning("run %s: its inner voice stays open in the journal: %s", run.id, error.for_user())
+            log.warning("run %s: its inner voice stays open in the journal: %s", run.id, error.for_host())
 
     async def _ask_again(
         self,

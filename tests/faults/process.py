@@ -34,23 +34,16 @@ class Life:
 
 def live(life: Life) -> None:
     """In the child: serve until killed or terminated."""
-    import discord
-    import yarl
-    from discord.gateway import DiscordWebSocket
-
-    from bot.app import open_app
     from bot.cli import service
     from bot.config import Config
     from models.fakes.engine import FakeEngine
+    from tests.loopback.child import aim
 
     os.environ["FORWARDPASS_TOKEN"] = life.token
     os.environ["XDG_DATA_HOME"] = str(life.folder)  # where the lease's lock file lies
-    discord.http.Route.BASE = life.origin + "/api/v10"
-    DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(life.gateway)
     log = (life.folder / "log").open("a", buffering=1)
     os.dup2(log.fileno(), 2)
-    engine = functools.partial(FakeEngine, life.script, delay=life.delay)
-    service.open_app = functools.partial(open_app, engine_factory=engine)  # type: ignore[attr-defined]
+    aim(life.origin, life.gateway, functools.partial(FakeEngine, life.script, delay=life.delay))
     storage = {"url": f"sqlite+aiosqlite:///{life.folder / 'runs.sqlite3'}"}
     service.run_bot(Config.model_validate({"storage": storage, "model": {"id": "nobody/nothing"}, **life.config}))
 

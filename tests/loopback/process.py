@@ -16,16 +16,14 @@ from bot.config import TOKEN_VARIABLE
 from tests.loopback.server import TOKEN, Server
 
 _RUN = """
-import functools, json, sys, discord, yarl
+import json, sys
 from pathlib import Path
-from discord.gateway import DiscordWebSocket
-from bot.app import open_app
 from bot.cli import service
 from models.fakes.engine import FakeEngine
+from tests.loopback.child import aim
 from tests.loopback.conftest import config
 origin, gateway, folder, sections, engine = sys.argv[1:]
-discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = origin + "/api/v10", yarl.URL(gateway)
-service.open_app = functools.partial(open_app, engine_factory=lambda: FakeEngine(**json.loads(engine)))
+aim(origin, gateway, lambda: FakeEngine(**json.loads(engine)))
 service.run_bot(config(Path(folder), **json.loads(sections)))
 """
 

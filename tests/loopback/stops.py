@@ -34,18 +34,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 RUN = """
-import functools, json, os, sys, discord, yarl
+import json, sys
 from pathlib import Path
-from discord.gateway import DiscordWebSocket
-from bot.app import open_app
 from bot.cli import service
 from bot.ui import back, delivery, trouble
+from tests.loopback.child import aim
 from tests.loopback.conftest import config
 from tests.loopback.stops import Fatal
 api, gateway, folder, options, sections = sys.argv[1:]
-discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = api + "/api/v10", yarl.URL(gateway)
 trouble.RETRY_DELAYS, delivery.WAITS, back.SPREAD = (0.1, 0.3), (0.2, 0.4, 0.8), 0.1
-service.open_app = functools.partial(open_app, engine_factory=lambda: Fatal(**json.loads(options)))
+aim(api, gateway, lambda: Fatal(**json.loads(options)))
 sections = json.loads(sections)
 sections["model"] = {"id": "nobody/nothing", "max_batch": 1, **sections.get("model", {})}
 service.run_bot(config(Path(folder), **sections))

@@ -170,15 +170,13 @@ async def test_cancelling_closes_the_gateway_and_loses_no_question(
 
 
 RUN = """
-import functools, sys, discord, yarl
+import sys
 from pathlib import Path
-from discord.gateway import DiscordWebSocket
-from bot.app import open_app
 from bot.cli import service
 from models.fakes.engine import FakeEngine
+from tests.loopback.child import aim
 from tests.loopback.conftest import config
-discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = sys.argv[1] + "/api/v10", yarl.URL(sys.argv[2])
-service.open_app = functools.partial(open_app, engine_factory=FakeEngine)
+aim(sys.argv[1], sys.argv[2], FakeEngine)
 service.run_bot(config(Path(sys.argv[3]), model={"id": "nobody/nothing"}))
 """
 

@@ -19,19 +19,16 @@ from tests.loopback.server import TOKEN, Server
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
 RUN = """
-import functools, sys, discord, yarl
+import sys
 from pathlib import Path
-from discord.gateway import DiscordWebSocket
 import bot.__main__ as front
 import bot.cli
-from bot.app import open_app
-from bot.cli import service
 from bot.storage import lease
 from models.fakes.engine import FakeEngine
+from tests.loopback.child import aim
 from tests.loopback.conftest import config
 origin, gateway, folder, *options = sys.argv[1:]
-discord.http.Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY = origin + "/api/v10", yarl.URL(gateway)
-service.open_app = functools.partial(open_app, engine_factory=FakeEngine)
+aim(origin, gateway, FakeEngine)
 bot.cli.read_config = lambda _: config(Path(folder), model={"id": "nobody/nothing"})
 lease.Lease.__init__.__kwdefaults__.update(heartbeat=0.3)
 sys.argv = ["forwardpass", "run", *options]

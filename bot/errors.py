@@ -3,6 +3,8 @@
 ForwardPassError
 ├── ModelError, QuestionError, AnswerCancelledError …   see models.errors
 ├── ConfigError                a key, its value and what is allowed; tells all problems at once
+├── PasteError                 a QuestionError: a text that was attached cannot be read
+├── WithheldError              a QuestionError: Discord did not hand over the words of a message
 ├── StorageError               the database cannot be opened, read or written
 ├── AlreadyRunningError        another process serves this bot or this database
 ├── QueueError
@@ -88,6 +90,7 @@ __all__ = [
     "NoSuchTokenError",
     "NotFiniteError",
     "OutOfMemoryError",
+    "PasteError",
     "QuestionError",
     "QuestionTooLongError",
     "QueueError",
@@ -101,6 +104,7 @@ __all__ = [
     "TraceMismatchError",
     "TwiceFatalError",
     "UnsupportedArchitectureError",
+    "WithheldError",
     "permission_names",
 ]
 
@@ -135,6 +139,18 @@ class StorageError(ForwardPassError):
     def __init__(self, message: str, *, hint: str | None = None, request_id: str | None = None, passing: bool = False) -> None:
         super().__init__(message, hint=hint, request_id=request_id)
         self.passing = passing
+
+
+class PasteError(QuestionError):
+    """A text that was attached to the question is too long, or cannot be read."""
+
+    hint = "Ask with a shorter one, or write it into the message."
+
+
+class WithheldError(QuestionError):
+    """A message came without its words: Discord gives those of a message that does not mention the bot to few bots."""
+
+    hint = "Discord gives me the text of a message only if it mentions me."
 
 
 class AlreadyRunningError(ForwardPassError):

@@ -11,13 +11,15 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.errors import ForwardPassError, MissingPermissionsError, QueueError
+from bot.errors import ForwardPassError, MissingPermissionsError, QueueError, WithheldError
 from bot.services.asked import AskRequest
 from bot.ui.acknowledging import defer, tell
 from bot.ui.conversation import Conversation
 from bot.ui.delivery import whisper
 from bot.ui.failures import failure
+from bot.ui.markup import plain
 from bot.ui.places import Place
+from bot.ui.questions import answered_reference, asked_in, is_withheld
 from bot.ui.refusals import Refusals
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
@@ -41,6 +43,7 @@ class Ask(commands.Cog):
         self._app = bot.app
         self._conversation = Conversation(bot.app.config, bot.app.asks, bot.app.voices, bot.back, bot.own)
         self._refusals = Refusals(bot.app.tasks.spawn)
+        self._withheld = Refusals(bot.app.tasks.spawn)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -90,6 +93,7 @@ class Ask(commands.Cog):
     ) -> None:
         """Take a place or refuse within the acknowledgement itself; then answer in the background."""
         locale = self._app.config.discord.locale_for(interaction.locale)
+        question = plain(question, guild=interaction.guild, reader=interaction.user)
         try:
             seat = self._app.asks.reserve(interaction.user.id)
         except QueueError as error:
@@ -138,57 +142,60 @@ class Ask(commands.Cog):
             return None
         if message.guild is None:
             return "dm"
-        reference = message.reference.resolved if message.reference else None
-        if isinstance(reference, discord.Message) and reference.author.id == me.id:
+        reference = answered_reference(message)
+        resolved = reference.resolved if reference else None
+        if isinstance(resolved, discord.Message) and resolved.author.id == me.id:
             return "reply"
         role = message.guild.self_role
         if me in message.mentions or (role is not None and role in message.role_mentions):
             return "mention"
         listens = {getattr(message.channel, "name", ""), str(message.channel.id)} & set(self._app.config.discord.listen)
-        return "mention" if listens and message.content else None
+        return "mention" if listens and not is_withheld(message) else None
 
     async def _from_message(self, message: discord.Message, source: Source) -> None:
         permissions = permissions_in(message.channel)
         if await self._may_not_speak(message, permissions):
             return
+        locale, reference = self._locale(message), answered_reference(message)
+        if is_withheld(message):
+            unread = WithheldError("I cannot read this reply: mention me in it, or use /ask.")
+            return self._withheld.refuse(message, unread, locale)
+        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False), own=self._bot.own)
+        voice = placement(self._app.config, message.channel, permissions)
+        place = Place(surface, voice, message.channel, message.author, locale=locale, refuse=self._refusing(message))
+        try:
+            asked = await asked_in(message, self._bot.user)
+        except ForwardPassError as error:
+            return await self._conversation.refuse(error, place)
         request = AskRequest(
-            question=self._question(message),
+            question=asked.text,
             user_id=message.author.id,
             channel_id=message.channel.id,
             guild_id=message.guild.id if message.guild else None,
             question_message_id=message.id,
-            reply_to_message_id=message.reference.message_id if message.reference else None,
-            replied_to_answers=self._answers(message),
+            reply_to_message_id=reference.message_id if reference else None,
+            replied_to_answers=self._answers(reference),
+            quoted_message_id=asked.quoted,
             source=source,
-            locale=self._locale(message),
+            locale=locale,
         )
-        surface = MessageSurface(message.channel, message.to_reference(fail_if_not_exists=False), own=self._bot.own)
-        voice = placement(self._app.config, message.channel, permissions)
-        place = Place(surface, voice, message.channel, message.author, locale=request.locale, refuse=self._refusing(message))
         await self._conversation.lead(request, place)
 
     def _refusing(self, message: discord.Message) -> Callable[[ForwardPassError], None]:
         return lambda error: self._refusals.refuse(message, error, self._locale(message))
 
-    def _answers(self, message: discord.Message) -> int | None:
+    def _answers(self, reference: discord.MessageReference | None) -> int | None:
         """The question that the message of ours that is replied to answers."""
-        resolved = message.reference.resolved if message.reference else None
+        resolved = reference.resolved if reference else None
         if not isinstance(resolved, discord.Message) or self._bot.user is None or resolved.author.id != self._bot.user.id:
             return None
         return resolved.reference.message_id if resolved.reference else None
 
     def _locale(self, message: discord.Message) -> str:
         """A message does not say its author's language, so it is its server's; in private messages the writing tells."""
-        written = "zh-CN" if _CHINESE.search(message.content) and not _KANA.search(message.content) else "en-US"
+        text = message.content + "".join(snapshot.content for snapshot in message.message_snapshots)
+        written = "zh-CN" if _CHINESE.search(text) and not _KANA.search(text) else "en-US"
         return self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else written)
-
-    def _question(self, message: discord.Message) -> str:
-        """The text without the mention of the bot, other mentions as names."""
-        ours = {self._bot.user.id} if self._bot.user else set()
-        names = {user.id: user.display_name for user in message.mentions if user.id not in ours}
-        role = message.guild.self_role if message.guild else None
-        text = message.content if role is None else message.content.replace(role.mention, "")
-        return re.sub(r"<@!?(\d+)>", lambda m: f"@{names[int(m[1])]}" if int(m[1]) in names else "", text).strip()
 
     async def _may_not_speak(self, message: discord.Message, permissions: discord.Permissions) -> bool:
         in_thread = isinstance(message.channel, discord.Thread)

@@ -15,6 +15,7 @@ from bot.services.asked import AskRequest
 from bot.ui import beyond as show
 from bot.ui.card_reply import CardReply, wait_for
 from bot.ui.compare import ComparisonCard
+from bot.ui.markup import plain
 from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, in_thread, lead, locale_of
 from bot.ui.views import run_row
 
@@ -131,10 +132,11 @@ class Beyond(commands.Cog):
         controls: app_commands.Range[str, 1, 4000] | None = None,
     ) -> None:
         """Both are asked now, and their controls."""
+        first, second = (plain(text, guild=interaction.guild, reader=interaction.user) for text in (a, b))
 
         async def work(reply: CardReply) -> Answers:
-            request = _request(interaction, a)
-            found = await self._app.comparer.compare(request, b, reply, controls=controls, progress=reply.progress)
+            request = _request(interaction, first)
+            found = await self._app.comparer.compare(request, second, reply, controls=controls, progress=reply.progress)
             return [ComparisonCard(found, locale_of(interaction))]
 
         await wait_for(interaction, work, private=False)

@@ -229,10 +229,7 @@ class AskService:
             raise
 
     async def _journal(self, request: AskRequest) -> Run:
-        replied_to = request.reply_to_message_id
-        parent = await self._runs.by_message(replied_to) if replied_to is not None else None
-        if parent is None and request.replied_to_answers is not None:
-            parent = await self._runs.by_question(request.replied_to_answers)
+        parent = await self._parents.of(request)
         return await self._runs.create(
             NewRun(
                 source=request.source,

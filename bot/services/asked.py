@@ -23,6 +23,8 @@ class AskRequest:
     """The message that the question replies to; when the bot wrote it, the question continues that run's conversation."""
     replied_to_answers: int | None = None
     """The question that that message answers, as it may not be journaled yet."""
+    quoted_message_id: int | None = None
+    """Somebody's message whose words the question takes along."""
     locale: str = "en-US"
     style: Style | None = None
     sampling: Sampling | None = None

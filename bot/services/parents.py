@@ -1,11 +1,15 @@
-"""Waiting for the answer that a question replies to: somebody may reply while it is still being written. Knows no Discord."""
+"""The answer that a question goes on from, and waiting for it: somebody may reply while it is still being written.
+
+Knows no Discord.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 
-from bot.storage.records import UNFINISHED
+from bot.services.asked import AskRequest
+from bot.storage.records import UNFINISHED, Run
 from bot.storage.runs import RunStore
 
 LOOK_AGAIN = 1.0
@@ -20,6 +24,18 @@ class Parents:
     def __init__(self, runs: RunStore) -> None:
         self._runs = runs
         self._under_way: dict[str, asyncio.Event] = {}
+
+    async def of(self, request: AskRequest) -> Run | None:
+        """The run that a question goes on from: what it replies to, else what was said last in the thread under an answer."""
+        parent = None
+        if request.reply_to_message_id is not None:
+            parent = await self._runs.by_message(request.reply_to_message_id)
+        if parent is None and request.replied_to_answers is not None:
+            parent = await self._runs.by_question(request.replied_to_answers)
+        if parent is None and request.source in {"mention", "reply"}:
+            # Whether the channel is a thread is often not known: discord.py drops a collapsed one, and a message opens it again.
+            parent = await self._runs.latest_under(request.channel_id)
+        return parent
 
     def began(self, run_id: str) -> None:
         """This run is being answered."""

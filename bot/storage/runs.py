@@ -89,6 +89,16 @@ class RunStore:
         seen = or_(RunRow.private.is_(False), RunRow.user_id == user_id)
         return await self._latest(here, seen, RunRow.state.in_(ANSWERED))
 
+    async def latest_under(self, thread_id: int) -> Run | None:
+        """The latest run in a thread under an answer, or that answer's own; None in any other thread or channel.
+
+        A thread has the id of the message that it stands under.
+        """
+        above = await self.by_message(thread_id) or await self._latest(RunRow.thread_id == thread_id)
+        if above is None or above.private:
+            return None
+        return await self._latest(RunRow.channel_id == thread_id, RunRow.private.is_(False)) or above
+
     async def recent(self, limit: int) -> tuple[Run, ...]:
         """The latest answered runs of everybody, private ones too, newest first: for the host alone."""
         wanted = RUN.where(self._alive(), RunRow.state.in_(ANSWERED)).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)

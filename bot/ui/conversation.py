@@ -13,7 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import discord
 
 from bot.config import Config
-from bot.errors import AlreadyAskingError, AnswerCancelledError, QueueFullError, RunExpiredError, StorageError
+from bot.errors import (
+    AlreadyAskingError,
+    AnswerCancelledError,
+    ForwardPassError,
+    QueueFullError,
+    RunExpiredError,
+    StorageError,
+)
 from bot.services.ask import AskService
 from bot.services.asked import Answered, AskRequest
 from bot.services.line import Place as Seat
@@ -106,6 +113,11 @@ class Conversation:
         except asyncio.CancelledError:
             writer.close()
             raise
+
+    async def refuse(self, error: ForwardPassError, place: Place) -> None:
+        """Say why something is no question that could be asked; nothing of it is journaled."""
+        ledger = Ledger(self._asks.owed)
+        await self.say(self.writer(place, ledger), failure(error, place.locale), place, ledger)
 
     async def _end(self, ask: Callable[[], Awaitable[Answered]], writer: AnswerWriter, place: Place, ledger: Ledger) -> None:
         """Whatever becomes of a question is shown."""

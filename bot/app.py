@@ -17,6 +17,7 @@ from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
 from bot.services.beyond import BeyondService
 from bot.services.compare import Comparer
+from bot.services.deleting import Deleting
 from bot.services.dumps import DumpService
 from bot.services.layers import LayersService
 from bot.services.line import WaitingLine
@@ -85,6 +86,7 @@ class App:
     database: Database
     looks: Looks
     seen: Seen
+    deleting: Deleting
 
 
 @asynccontextmanager
@@ -145,6 +147,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             database=database,
             looks=Looks(per_user=config.queue.looks_per_user),
             seen=seen,
+            deleting=Deleting(runs=runs, late=late, under_way=asks.under_way, voices=voices),
         )
         try:
             yield app

@@ -34,6 +34,7 @@ discord.VoiceClient.warn_dave = False
 EXTENSIONS = (
     "cogs.errors",
     "cogs.ask",
+    "cogs.deleting",
     "cogs.voice",
     "cogs.beyond",
     "cogs.layers",

@@ -17,6 +17,7 @@ ForwardPassError
 │   ├── RunOfAnotherModelError stored by another model or revision, and its trace was not kept
 │   ├── NoInnerVoiceError      this run has no second pass, and why
 │   │   └── FatalVoiceError    the process ended each time it was read
+│   ├── WordsDeletedError      what it went on from was deleted
 │   └── TwiceFatalError        the process ended each time while it was answered
 ├── DumpError
 │   ├── DumpChoiceError        this format cannot hold what was chosen
@@ -105,6 +106,7 @@ __all__ = [
     "TwiceFatalError",
     "UnsupportedArchitectureError",
     "WithheldError",
+    "WordsDeletedError",
     "permission_names",
 ]
 
@@ -209,6 +211,12 @@ class NoInnerVoiceError(RunError):
 
 class FatalVoiceError(NoInnerVoiceError):
     """The process ended each time while this answer was read."""
+
+
+class WordsDeletedError(RunError):
+    """The words that it went on from were deleted."""
+
+    hint = "Ask it again without them."
 
 
 class TwiceFatalError(RunError):

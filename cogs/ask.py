@@ -57,19 +57,6 @@ class Ask(commands.Cog):
             return None
         return self._app.tasks.spawn(self._from_message(message, source), f"question {message.id}")
 
-    @commands.Cog.listener()
-    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
-        """A deleted question is not answered any further, and its text is forgotten."""
-        self._app.asks.stop_by_question(payload.message_id)
-        await self._app.asks.forget_question(payload.message_id)
-
-    @commands.Cog.listener()
-    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
-        """The same for a purge."""
-        for message_id in payload.message_ids:
-            self._app.asks.stop_by_question(message_id)
-            await self._app.asks.forget_question(message_id)
-
     @app_commands.command(name="ask", description="Ask me a question; my answer comes with my inner voice.")
     @app_commands.describe(
         question="For example: How many eyes does my foot have?",

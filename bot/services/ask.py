@@ -26,6 +26,7 @@ from bot.services.line import Place, WaitingLine
 from bot.services.model import Model
 from bot.services.owed import Owed
 from bot.services.parents import Parents
+from bot.services.under_way import Pass, UnderWay
 from bot.storage.late import LateWrites
 from bot.storage.records import NewRun, Run, State, VoiceState
 from bot.storage.runs import RunStore
@@ -49,8 +50,7 @@ class AskService:
         self._line = line
         self._sampling = sampling
         self._history_turns = history_turns
-        self._stopped: dict[str, bool] = {}
-        self._by_question: dict[int, str] = {}
+        self.under_way = UnderWay()
         self._parents = Parents(runs)
         self.owed = Owed(runs, late, model)
 
@@ -98,26 +98,27 @@ class AskService:
         try:
             run = resume or await self._journal(request)
             positions.begin()
-            self._watch(run, request)
-            try:
-                if journaled is not None:
-                    await journaled(run)
-                self._raise_if_fatal(run)
-                await self._line.wait(place)
-                return await self._answer(run, request, listener, place)
-            except asyncio.CancelledError:
-                await self._spare(run)
-                raise
-            except ForwardPassError as error:
-                error.request_id = run.id
-                await self._close(run, error)
-                raise
-            except Exception as error:
-                # Told to the asker, and closed: asked again after a restart, it would break again.
-                await self._close(run, error)
-                raise
-            finally:
-                self._unwatch(run, request)
+            if self.under_way.comes_too_late(request.question_message_id, request.quoted_message_id):
+                await self._runs.forget(run.id)
+                raise AnswerCancelledError("The question was deleted before I could begin.", request_id=run.id)
+            with self.under_way.watching(_pass(request, run.id)) as one, self._parents.answering(run.id):
+                try:
+                    if journaled is not None:
+                        await journaled(run)
+                    self._raise_if_fatal(run)
+                    await self._line.wait(place)
+                    return await self._answer(run, request, listener, place, one)
+                except asyncio.CancelledError:
+                    await self._spare(run)
+                    raise
+                except ForwardPassError as error:
+                    error.request_id = run.id
+                    await self._close(run, error)
+                    raise
+                except Exception as error:
+                    # Told to the asker, and closed: asked again after a restart, it would break again.
+                    await self._close(run, error)
+                    raise
         finally:
             self._line.leave(place)
 
@@ -147,7 +148,7 @@ class AskService:
         Raises:
             ForwardPassError: as `aside`, from here or from what is yielded.
         """
-        place, asked = self._line.join(request.user_id, listener.queued), False
+        place, asked, one = self._line.join(request.user_id, listener.queued), False, _pass(request)
 
         async def answer(job: Job) -> Answer:
             nonlocal asked
@@ -156,10 +157,11 @@ class AskService:
             if self._model.info is None:
                 listener.loading()
             await self._model.ready()
-            return await self._model.answer(job, on_text=listener.text)
+            return await self._passed(one, job, listener)
 
         try:
-            yield answer
+            with self.under_way.watching(one):
+                yield answer
         finally:
             self._line.leave(place)
 
@@ -180,23 +182,11 @@ class AskService:
             style=answer.style,
             sampling=answer.sampling,
             private=request.private,
+            origin_run_id=request.about,
         )
         run = await self._runs.create(new, owed=False)  # whoever asked shows it, in a card of their own
         await self._runs.save_answer(run.id, answer, model_id=info.id, revision=info.revision, dtype=info.dtype)
         return Answered(await self._runs.get(run.id), answer, info)
-
-    def stop_by_question(self, message_id: int) -> bool:
-        """The question's message was deleted: stop between two tokens. True when such a question was in flight."""
-        run_id = self._by_question.get(message_id)
-        if run_id is None:
-            return False
-        self._stopped[run_id] = True
-        return True
-
-    async def forget_question(self, message_id: int) -> None:
-        """Remove the stored text of a question whose message was deleted, and of what was asked of it again."""
-        while (run := await self._runs.by_question(message_id)) is not None:
-            await self._runs.forget(run.id)
 
     async def unfinished(self) -> tuple[Run, ...]:
         """Runs that a crash or a restart left open."""
@@ -246,26 +236,36 @@ class AskService:
                 wants_voice=request.wants_voice,
                 interaction_token=request.interaction_token,
                 response_message_id=request.response_message_id,
+                quoted_message_id=request.quoted_message_id,
             )
         )
 
-    async def _answer(self, run: Run, request: AskRequest, listener: Listener, place: Place) -> Answered:
+    async def _answer(self, run: Run, request: AskRequest, listener: Listener, place: Place, one: Pass) -> Answered:
         if run.parent_run_id and await self._parents.is_open(run.parent_run_id):
             await self._line.step_aside(place, self._parents.answered(run.parent_run_id))
         if self._model.info is None:
             listener.loading()
         info = await self._model.ready()
-        self._raise_if_stopped(run)
+        one.raise_if_stopped()
+        one.begun = True
         history = await self._runs.conversation(run.parent_run_id, self._history_turns) if run.parent_run_id else ()
         job = Job(request.question.strip(), history, request.style, request.sampling or self._sampling, run.id)
         await self._late.put(lambda: self._runs.open_work.begin(run.id), f"the state of run {run.id}")
-        answer = await self._model.answer(job, on_text=listener.text, cancelled=lambda: self._stopped.get(run.id, False))
+        answer = await self._passed(one, job, listener)
         try:
             run = await self._stored(run, answer, info)
         except RunExpiredError as error:
-            raise AnswerCancelledError("The question was deleted while it was answered.") from error
+            raise one.why() from error
         log.info("run %s: %d tokens in %.2f s (%s)", run.id, len(answer.answer_ids), answer.seconds, answer.finish)
         return Answered(run, answer, info)
+
+    async def _passed(self, one: Pass, job: Job, listener: Listener) -> Answer:
+        """The answer pass, ended when the words that it holds are deleted."""
+        one.raise_if_stopped()
+        try:
+            return await self._model.answer(job, on_text=listener.text, cancelled=lambda: one.stopped)
+        except AnswerCancelledError as error:
+            raise one.why() from error
 
     async def _stored(self, run: Run, answer: Answer, info: ModelInfo) -> Run:
         """Keep an answer. Where the database does not take it now, it is shown all the same and stored later."""
@@ -292,17 +292,7 @@ class AskService:
             log.error("run %s: the process ended %d times while it was answered; it is given up", run.id, run.attempts)
             raise TwiceFatalError("I went down each time I tried to answer this, so I leave it.", request_id=run.id)
 
-    def _watch(self, run: Run, request: AskRequest) -> None:
-        self._stopped[run.id] = False
-        self._parents.began(run.id)
-        if request.question_message_id is not None:
-            self._by_question[request.question_message_id] = run.id
 
-    def _unwatch(self, run: Run, request: AskRequest) -> None:
-        self._stopped.pop(run.id, None)
-        self._parents.ended(run.id)
-        self._by_question.pop(request.question_message_id or 0, None)
-
-    def _raise_if_stopped(self, run: Run) -> None:
-        if self._stopped.get(run.id):
-            raise AnswerCancelledError("The question was deleted.", request_id=run.id)
+def _pass(request: AskRequest, run_id: str | None = None) -> Pass:
+    messages = () if request.question_message_id is None else (request.question_message_id,)
+    return Pass(run_id, frozenset(messages), frozenset(() if request.about is None else (request.about,)))

@@ -25,6 +25,8 @@ class AskRequest:
     """The question that that message answers, as it may not be journaled yet."""
     quoted_message_id: int | None = None
     """Somebody's message whose words the question takes along."""
+    about: str | None = None
+    """The run whose question it asks again, or that it stands beside: it is forgotten with that."""
     locale: str = "en-US"
     style: Style | None = None
     sampling: Sampling | None = None

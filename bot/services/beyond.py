@@ -221,7 +221,8 @@ def first_difference(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:
 
 def _of(run: Run, request: AskRequest) -> AskRequest:
     """The request as one about a run: as private, and forgotten with its question."""
-    return replace(request, private=request.private or run.private, question_message_id=run.question_message_id)
+    private = request.private or run.private
+    return replace(request, private=private, question_message_id=run.question_message_id, about=run.id)
 
 
 def _token(trace: Trace, t: int | None) -> int:

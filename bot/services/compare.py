@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bot.render.compare import Curve, compare_alt, compare_png
@@ -132,7 +132,8 @@ class Comparer:
             for index, question in enumerate((a, b, *plain)):
                 found = await answer(Job(question, style=request.style, sampling=self._asks.sampling))
                 if index < 2:
-                    kept = await self._asks.keep(request, found, question=question)
+                    beside_it = replace(request, about=asked[0][0].run.id) if asked else request
+                    kept = await self._asks.keep(beside_it, found, question=question)
                     asked.append((kept, await self._read(kept)))
                 elif found.answer_ids and (row := reading(await self._voices.glance(found))):
                     beside.append(Control(question, found.text, row))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 from bot.services.asked import AskRequest
 from bot.storage.records import UNFINISHED, Run
@@ -37,14 +38,14 @@ class Parents:
             parent = await self._runs.latest_under(request.channel_id)
         return parent
 
-    def began(self, run_id: str) -> None:
-        """This run is being answered."""
-        self._under_way[run_id] = asyncio.Event()
-
-    def ended(self, run_id: str) -> None:
-        """It is answered, or failed."""
-        event = self._under_way.pop(run_id, None)
-        if event is not None:
+    @contextlib.contextmanager
+    def answering(self, run_id: str) -> Iterator[None]:
+        """While this run is being answered."""
+        event = self._under_way[run_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[run_id]
             event.set()
 
     async def is_open(self, run_id: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -223,6 +223,12 @@ class VoiceService:
             await self._runs.set_thread(run_id, thread_id)
             await self._runs.open_work.settle(run_id, "thread")
         await self._runs.mark(run_id, "told")
+
+    def drop(self, run_ids: Collection[str]) -> None:
+        """Keep nothing of these in memory."""
+        for held in (self._views, self._written):
+            for key in [key for key in held if key[0] in run_ids]:
+                del held[key]  # type: ignore[arg-type]
 
     async def aclose(self) -> None:
         """Stop what runs; the database and the model are closed next."""

@@ -9,6 +9,7 @@ while somebody else has the lock, one connection waits for it, and all others ar
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -30,7 +31,11 @@ from bot.storage.faults import Alarm, NoTurnError, fault_of
 from bot.storage.migrating import upgrade
 from models.sentences import Sentence
 
+log = logging.getLogger(__name__)
+
 BUSY_MILLISECONDS = 15_000
+LOG_SECONDS = 2.0
+"""So long the readers under way have to finish before the write-ahead log is emptied."""
 OWN_DRIVER = {"async_creator_fn": connect}
 _WRITES = "forward_pass_writes"
 
@@ -85,6 +90,19 @@ class Database:
         with _told(Sentence("written"), self._alarm):
             async with self._turn(), self._writing.begin() as session:
                 yield session
+
+    async def truncate_log(self) -> None:
+        """Empty SQLite's write-ahead log, which else keeps the pages from before a change for as long as nobody needs its room.
+
+        While somebody else reads, it cannot be done; the next time that words are removed does it.
+        """
+        if self._file is None:
+            return
+        try:
+            async with self._turn():
+                await asyncio.to_thread(_truncate, self._file)
+        except (NoTurnError, sqlite3.Error) as error:
+            log.info("the database's log was not emptied (%s): the next time does it", type(error).__name__)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -191,6 +209,13 @@ def _to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def _truncate(path: Path) -> None:
+    with closing(sqlite3.connect(path, timeout=LOG_SECONDS)) as connection:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("somebody reads")
 
 
 def _set_up_connection(connection: Any, _record: object) -> None:

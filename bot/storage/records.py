@@ -49,6 +49,10 @@ class NewRun:
     """Of a slash command: fills its response within fifteen minutes. Kept until the run is done, and never logged."""
     response_message_id: int | None = None
     """The response of a slash command, "thinking" so far."""
+    quoted_message_id: int | None = None
+    """Somebody's message whose words stand in the question."""
+    origin_run_id: str | None = None
+    """The run whose question this one asks again, or stands beside: it is forgotten with that."""
     id: str = field(default_factory=new_run_id)
 
 
@@ -102,6 +106,8 @@ class Run:
     wants_voice: bool = True
     interaction_token: str | None = field(default=None, repr=False)
     response_message_id: int | None = None
+    quoted_message_id: int | None = None
+    origin_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

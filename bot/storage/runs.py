@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, case, delete, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import ForwardPassError, RunExpiredError, StorageError
 from bot.storage.database import Database
-from bot.storage.open_work import LEFT_STANDING, OpenWork
+from bot.storage.forgetting import Forgetting
+from bot.storage.open_work import OpenWork
 from bot.storage.records import ANSWERED, UNFINISHED, NewRun, Run, State, VoiceState, utc_now
 from bot.storage.rows import FOR_ANSWER, RUN, answer_of, answer_values, gone, run_of
-from bot.storage.tables import RunMessageRow, RunRow, VoteRow
+from bot.storage.tables import RunMessageRow, RunRow
 from models.bounds import BROKEN
 from models.trace import Trace
 from models.types import Answer, Turn
@@ -37,11 +38,18 @@ class RunStore:
         self._keep = timedelta(days=keep_days)
         self._now = now
         self.open_work = OpenWork(database, now)
+        self.forgetting = Forgetting(database, now)
 
     async def create(self, new: NewRun, *, owed: bool = True) -> Run:
-        """Journal a question, as queued. A parent that is gone is left out. Not ``owed``: no later start need show it."""
+        """Journal a question, as queued. A parent that is gone is left out. Not ``owed``: no later start need show it.
+
+        Raises:
+            RunExpiredError: its origin is gone.
+        """
         now = self._now()
         async with self._database.write() as session:
+            if new.origin_run_id is not None:
+                await self._existing(session, new.origin_run_id)
             # None: no such parent. What goes on from a private run is private, too.
             parent = await session.scalar(select(RunRow.private).where(RunRow.id == new.parent_run_id))
             values = {
@@ -55,6 +63,8 @@ class RunStore:
                 "wants_voice": new.wants_voice,
                 "interaction_token": new.interaction_token,
                 "response_message_id": new.response_message_id,
+                "quoted_message_id": new.quoted_message_id,
+                "origin_run_id": new.origin_run_id,
                 "parent_run_id": None if parent is None else new.parent_run_id,
                 "private": new.private or bool(parent),
                 "sampling": None if new.sampling is None else new.sampling.model_dump(mode="json"),
@@ -229,28 +239,11 @@ class RunStore:
 
     async def forget(self, run_id: str) -> None:
         """Remove the words and all that could bring them back, at once; the rest of the row goes with the next purge."""
-        empty = dict.fromkeys(
-            ("interaction_token", "answer_text", "prompt_ids", "answer_ids", "sampled_prob", "final_top", "trace")
-        )
-        unfinished = RunRow.state.in_(UNFINISHED)
-        values = {
-            **empty,
-            "question": "",
-            "expires_at": self._now(),
-            "voice_state": case((RunRow.voice_state == "open", "none"), else_=RunRow.voice_state),
-            "state": case((unfinished, "cancelled"), else_=RunRow.state),
-        }
-        async with self._database.write() as session:
-            await session.execute(
-                update(RunRow).where(RunRow.id == run_id).values(values), execution_options={"synchronize_session": False}
-            )
-            await session.execute(delete(VoteRow).where(VoteRow.run_id == run_id))
+        await self.forgetting.run(run_id)
 
     async def purge_expired(self, now: datetime | None = None) -> int:
         """Delete all runs whose time is over; how many there were."""
-        expired = delete(RunRow).where(RunRow.expires_at <= (now or self._now()), not_(LEFT_STANDING))
-        async with self._database.write() as session:
-            return cast("CursorResult[Any]", await session.execute(expired)).rowcount
+        return await self.forgetting.purge(now)
 
     def _alive(self) -> ColumnElement[bool]:
         return RunRow.expires_at > self._now()

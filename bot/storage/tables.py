@@ -101,6 +101,10 @@ class RunRow(Base):
     wants_voice: Mapped[bool] = mapped_column(Boolean, server_default=true())
     interaction_token: Mapped[str | None] = mapped_column(Text)
     response_message_id: Mapped[int | None] = mapped_column(BigInteger)
+    quoted_message_id: Mapped[int | None] = mapped_column(BigInteger)
+    """Somebody's message whose words stand in the question."""
+    origin_run_id: Mapped[str | None] = mapped_column(String(16))
+    """The run whose question this one asks again, or stands beside; without a foreign key, which SQLite cannot add later."""
 
     model_id: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[str | None] = mapped_column(Text)
@@ -131,6 +135,8 @@ class RunRow(Base):
         Index("ix_runs_parent_run_id", "parent_run_id"),
         Index("ix_runs_shown_at", "shown_at"),
         Index("ix_runs_voice_state", "voice_state"),
+        Index("ix_runs_quoted_message_id", "quoted_message_id"),
+        Index("ix_runs_origin_run_id", "origin_run_id"),
     )
 
 
@@ -143,6 +149,15 @@ class RunMessageRow(Base):
     run_id: Mapped[str] = mapped_column(String(16), ForeignKey("runs.id", ondelete="CASCADE"), index=True)
     part: Mapped[int]
     final: Mapped[bool] = mapped_column(Boolean, server_default=true())
+
+
+class LineageRow(Base):
+    """A message whose words a run holds by a run that it goes on from and that was purged. See `bot.storage.forgetting`."""
+
+    __tablename__ = "run_lineage"
+
+    run_id: Mapped[str] = mapped_column(String(16), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    message_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False, index=True)
 
 
 class VoteRow(Base):

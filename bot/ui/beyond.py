@@ -30,6 +30,8 @@ class Card(discord.ui.LayoutView):
 
     run_id: str | None = None
     """The run whose answer it is: a reply to the card goes on from there."""
+    holds: tuple[str, ...] = ()
+    """Runs whose words stand on it: they are forgotten when it is deleted."""
 
     def __init__(
         self,

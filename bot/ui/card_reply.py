@@ -15,7 +15,7 @@ from typing import Any
 
 import discord
 
-from bot.errors import ForwardPassError
+from bot.errors import ForwardPassError, RunExpiredError
 from bot.ui.acknowledging import defer, expired
 from bot.ui.beyond import Card
 from bot.ui.failures import failure
@@ -200,8 +200,8 @@ async def _lead(interaction: Press, reply: CardReply, work: Work) -> None:
     try:
         for card in await work(reply):
             message = await reply.show(card)
-            if message is not None and card.run_id is not None:
-                await _attach(app, card.run_id, message.id)
+            if message is not None and not await _attach(app, card, message.id):
+                await message.delete()
     except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the presser sees
         await reply.fail(error)
     finally:
@@ -209,9 +209,15 @@ async def _lead(interaction: Press, reply: CardReply, work: Work) -> None:
     await collapse(interaction)
 
 
-async def _attach(app: Any, run_id: str, message_id: int) -> None:
-    """A reply to the message goes on from that answer."""
+async def _attach(app: Any, card: Card, message_id: int) -> bool:
+    """A reply to the message goes on from its answer. False: that was deleted before it was shown."""
     try:
-        await app.asks.shown(run_id, [message_id])
+        if card.holds:
+            await app.deleting.held(card.holds, message_id)
+        if card.run_id is not None:
+            await app.asks.shown(card.run_id, [message_id])
+    except RunExpiredError:
+        return False
     except ForwardPassError as error:
-        log.info("run %s: nobody will find it by its message (%s)", run_id, type(error).__name__)
+        log.info("run %s: nobody will find it by its message (%s)", card.run_id, type(error).__name__)
+    return True

@@ -31,6 +31,7 @@ class ComparisonCard(Card):
     def __init__(self, found: Comparison, locale: str = ENGLISH) -> None:
         self.found = found
         super().__init__(comparison_text(found, locale), _voices(found, locale), *self._gallery())
+        self.holds = (found.a.run.id, found.b.run.id)
 
     def _gallery(self) -> list[discord.ui.Item[Any]]:
         if self.found.picture is None:

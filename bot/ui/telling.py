@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import discord
 
 from bot.config import Config
-from bot.errors import FatalVoiceError, ForwardPassError
+from bot.errors import FatalVoiceError, ForwardPassError, RunExpiredError
 from bot.log import log_unexpected
 from bot.services.limiter import Urgency, urgency
 from bot.services.owed import Owed
 from bot.services.voice import InnerVoice, VoiceService
 from bot.storage.records import Run, VoiceState
 from bot.ui.back import Back
+from bot.ui.clearing import clear
 from bot.ui.controls import answer_view
 from bot.ui.delivery import waits
 from bot.ui.failures import unexpected
@@ -112,15 +113,21 @@ class Telling:
             return await self._instead(shown, "", "button")
         except Exception as error:  # noqa: BLE001  a defect, too, ends in something that the asker sees
             return await self._instead(shown, f"-# 💭 {unexpected(error, run.locale)}", "button")
-        await self._told(run, thread)
-        await self._ask_again(run.id, thread, last, voice)
+        if await self._told(run, thread):
+            await self._ask_again(run.id, thread, last, voice)
         return True
 
-    async def _told(self, run: Run, thread: discord.Thread) -> None:
+    async def _told(self, run: Run, thread: discord.Thread) -> bool:
+        """Say so in the journal. False: the question was deleted meanwhile, and nothing of it stays here either."""
         try:
             await self._voices.told(run.id, thread.id)
+        except RunExpiredError:
+            with contextlib.suppress(*TROUBLE):
+                await clear(thread, run.locale, archive=self._config.threads.auto_archive)
+            return False
         except ForwardPassError as error:  # the next start finds the thread whole
             log.warning("run %s: its inner voice stays open in the journal: %s", run.id, error.for_host())
+        return True
 
     async def _ask_again(
         self,

@@ -108,7 +108,7 @@ async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: boo
     Raises:
         TROUBLE: a message was not taken.
     """
-    stands = await _standing(thread) if begun else []
+    stands = await standing_voice(thread) if begun else []
     last = next((message for message in stands if message.attachments), None)
     if last is None:
         await _write_texts(thread, voice, stands)
@@ -132,8 +132,12 @@ async def _write_texts(thread: discord.Thread, voice: InnerVoice, stands: Sequen
         await persist(left.delete, "taking back a left-over")
 
 
-async def _standing(thread: discord.Thread) -> list[discord.Message]:
-    """The bot's own messages in a thread that belong to an inner voice, oldest first."""
+async def standing_voice(thread: discord.Thread) -> list[discord.Message]:
+    """The bot's own messages in a thread that belong to an inner voice, oldest first.
+
+    Raises:
+        TROUBLE: they could not be read.
+    """
     me = thread.guild.me.id if thread.guild.me else thread.owner_id
 
     async def look() -> list[discord.Message]:

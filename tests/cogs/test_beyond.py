@@ -124,7 +124,7 @@ async def test_an_answer_that_is_forgotten_is_said_so(world: World) -> None:
     question = await world.ask()
     (thread,) = world.channel.threads
     picture = thread.history()[-1]
-    await world.app.asks.forget_question(question.id)
+    await world.app.deleting.messages([question.id])
     for label in ROW:
         assert "do not remember" in read(await world.bob.click(picture, label=label))
 

@@ -311,7 +311,7 @@ async def test_a_short_answer_has_no_pages(world: World) -> None:
 async def test_a_forgotten_answer_says_so_everywhere(world: World) -> None:
     question = await world.ask()
     message = last(world)
-    await world.app.asks.forget_question(question.id)
+    await world.app.deleting.messages([question.id])
     for label in ("Layers", "Layer dump"):
         assert "do not remember" in read(await world.bob.click(message, label=label))
     assert "do not remember" in read(await world.bob.select(message, ["0"]))

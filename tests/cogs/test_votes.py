@@ -69,7 +69,7 @@ async def test_in_a_dm(world: World) -> None:
 
 async def test_a_forgotten_answer_takes_none_and_says_so(world: World) -> None:
     question = await world.ask()
-    await world.app.asks.forget_question(question.id)
+    await world.app.deleting.messages([question.id])
     result = await press(world, world.bob, "up")
     assert "do not remember" in told(result).content
     assert told(result).ephemeral

@@ -142,7 +142,7 @@ async def test_a_question_deleted_meanwhile_leaves_nothing(tmp_path: Path) -> No
         engine.gate = threading.Event()
         sampling = asyncio.create_task(rig.app.voices.ask_again(answered.run.id))
         await until(lambda: len(engine.asked) == 2)
-        await rig.app.asks.forget_question(5)
+        await rig.app.deleting.messages([5])
         engine.gate.set()
         with pytest.raises(RunExpiredError):
             await sampling

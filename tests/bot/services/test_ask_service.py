@@ -110,13 +110,28 @@ async def test_a_deleted_question_stops_and_is_forgotten(tmp_path: Path) -> None
         heard = Heard()
         asking = asyncio.create_task(rig.ask(SECRET, heard=heard, question_message_id=5))
         await until(lambda: heard.texts)
-        assert rig.app.asks.stop_by_question(5)
-        await rig.app.asks.forget_question(5)
+        assert rig.app.asks.under_way.stop_by_messages([5])
+        await rig.app.deleting.messages([5])
         with pytest.raises(AnswerCancelledError):
             await asking
         assert await rig.runs.by_question(5) is None
-        assert not rig.app.asks.stop_by_question(5)
+        assert not rig.app.asks.under_way.stop_by_messages([5])
         await rig.ask()
+
+
+def everything_in(folder: Path) -> bytes:
+    """All bytes of all files."""
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+async def test_deleted_before_it_is_journaled_it_leaves_nothing(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.app.deleting.messages([5])
+        with pytest.raises(AnswerCancelledError):
+            await rig.ask(SECRET, question_message_id=5)
+        assert rig.engine.jobs == []
+        assert await rig.runs.by_question(5) is None
+    assert SECRET.encode() not in everything_in(tmp_path)
 
 
 async def test_deleted_while_it_waits_it_is_never_begun(tmp_path: Path) -> None:
@@ -127,8 +142,8 @@ async def test_deleted_while_it_waits_it_is_never_begun(tmp_path: Path) -> None:
         heard = Heard()
         second = asyncio.create_task(rig.ask(SECRET, user=2, heard=heard, question_message_id=5))
         await until(lambda: heard.positions)
-        await until(lambda: 5 in rig.app.asks._by_question)
-        rig.app.asks.stop_by_question(5)
+        await until(lambda: any(5 in one.messages for one in rig.app.asks.under_way._passes))
+        rig.app.asks.under_way.stop_by_messages([5])
         gate.set()
         await first
         with pytest.raises(AnswerCancelledError):
@@ -138,7 +153,7 @@ async def test_deleted_while_it_waits_it_is_never_begun(tmp_path: Path) -> None:
 
 async def test_forgetting_what_nobody_asked_is_no_error(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
-        await rig.app.asks.forget_question(404)
+        await rig.app.deleting.messages([404])
 
 
 async def _only(rig: Any, question_message_id: int = 5) -> Run:

@@ -66,7 +66,7 @@ async def test_what_comes_of_a_deleted_question_is_forgotten_with_it(tmp_path: P
         run = (await rig.ask(question_message_id=5)).run
         _, fork = await forked(rig, run.id)
         thoughts = await rig.app.beyond.reconsider(run.id, request(FOOT), Heard())
-        await rig.app.asks.forget_question(5)
+        await rig.app.deleting.messages([5])
         for gone in (run, fork.answered.run, thoughts.answered.run):
             with pytest.raises(RunExpiredError):
                 await rig.runs.get(gone.id)

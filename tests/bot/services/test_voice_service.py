@@ -108,7 +108,7 @@ async def test_a_question_deleted_during_the_second_pass_leaves_nothing(tmp_path
         run = (await rig.ask(question_message_id=5)).run
         press = asyncio.create_task(rig.app.voices.of(run.id))
         await until(lambda: rig.engine.traces)
-        await rig.app.asks.forget_question(5)
+        await rig.app.deleting.messages([5])
         gate.set()
         with pytest.raises(RunExpiredError):
             await press

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.config import Config
-from bot.errors import StorageError
+from bot.housekeeping import give_back_memory, purge
 from bot.log import log_unexpected
 from bot.model_host import EngineFactory, ModelHost
 from bot.services.ask import AskService
@@ -32,8 +32,6 @@ from bot.storage.seen import SeenStore
 from bot.storage.votes import VoteStore
 
 log = logging.getLogger(__name__)
-
-PURGE_HOURS = 6
 
 
 class Tasks:
@@ -104,7 +102,8 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
     model = ModelHost(engine_factory or _configured_engine(config))
     async with Database.open(config.storage.resolved_url()) as database:
         runs = RunStore(database, keep_days=config.storage.keep_days)
-        tasks.spawn(_purge(runs), "purge expired runs")
+        tasks.spawn(purge(runs), "purge expired runs")
+        tasks.spawn(give_back_memory(), "give back memory")
         seen = Seen(SeenStore(database))
         tasks.spawn(seen.keep(), "keep how far was read")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)
@@ -157,18 +156,6 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
             await voices.aclose()
             await model.aclose()
             await late.aclose()
-
-
-async def _purge(runs: RunStore) -> None:
-    """Delete what is past its time to live, now and then again."""
-    while True:
-        try:
-            await runs.purge_expired()
-        except StorageError as error:
-            log.warning("what is past its time was not deleted; it is tried again in %d hours: %s", PURGE_HOURS, error.for_host())
-        except Exception as error:  # noqa: BLE001  a defect is no reason to keep everything for ever
-            log_unexpected(log, error)
-        await asyncio.sleep(PURGE_HOURS * 3600)
 
 
 def _configured_engine(config: Config) -> EngineFactory:

@@ -67,6 +67,7 @@ class LimitedHTTP(HTTPClient):
         """As discord.py's, made here, so that the lane sleeps and not the caller."""
         if key not in self._buckets:
             self._buckets[key] = _Bucket(self.max_ratelimit_timeout, self._resting)
+            self._try_clear_expired_ratelimits()  # each thread has its own; discord.py does this where it makes them
         return super().get_ratelimit(key)
 
     async def close(self) -> None:

@@ -25,7 +25,7 @@ from bot.redacting import clean
 from bot.render.text import safe
 
 if TYPE_CHECKING:
-    from bot.config import LogConfig
+    from bot.sections import LogConfig
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 

@@ -17,7 +17,7 @@ from models.running.scheduler import Scheduler
 from models.running.work import Priority
 from models.sentences import Sentence
 from models.trace import Trace
-from models.types import Answer, Engine, Job, LensName, ModelInfo, Piecewise, Prober
+from models.types import Answer, Engine, Job, LensName, ModelInfo, Piecewise, Prober, Style
 
 T = TypeVar("T")
 
@@ -113,6 +113,9 @@ class ModelHost:
         return await self._looks.once(
             ("dump", answer, what, at, of), lambda: scheduler.dump(answer, what, positions=at, depths=of)
         )
+
+    async def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]:
+        return await self._ready_scheduler().bare_prompt(question, style)
 
     async def _look(self, key: Hashable, look: Callable[[Prober], T | Pieces[T]]) -> T:
         """One look that somebody waits for; who wants the same meanwhile gets the same."""

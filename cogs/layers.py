@@ -242,7 +242,15 @@ class Layers(commands.Cog):
         at = await self._app.layers.places(run_id, positions, answer_alone=what == "lens")
         locale, chosen = locale_of(interaction), depths_of(depths)
         file = await self._app.dumps.of(
-            run_id, what, kind, limit_bytes=interaction.filesize_limit, positions=at, depths=chosen, lens=lens, locale=locale
+            run_id,
+            what,
+            kind,
+            limit_bytes=interaction.filesize_limit,
+            positions=at,
+            depths=chosen,
+            lens=lens,
+            locale=locale,
+            whole=self._app.config.discord.dump_prompt,
         )
         return [show.FileCard(file, what, kind, locale)]
 

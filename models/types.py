@@ -283,3 +283,11 @@ class Dumper(Protocol):
             UnsupportedArchitectureError, TraceMismatchError, OutOfMemoryError, LensError.
         """
         ...
+
+    def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]:
+        """The prompt (P,) that this question alone gets: no system prompt of the config, no earlier turns.
+
+        Raises:
+            ModelError: the style is not one of this model's.
+        """
+        ...

@@ -26,7 +26,8 @@ from bot.storage.runs import RunStore
 from models.dump import Chosen, LayerDump, What, choose_depths, choose_positions, lens_dump
 from models.sentences import Sentence, either
 from models.trace import Trace
-from models.types import LENSES, Answer, LensName, ModelInfo
+from models.types import LENSES, Answer, LensName, ModelInfo, Style
+from models.withheld import own_from, trace_without, without
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ class Model(Protocol):
     async def ready(self) -> ModelInfo: ...
 
     async def dump(self, answer: Answer, what: What, *, positions: Chosen = None, depths: Chosen = None) -> LayerDump: ...
+
+    async def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Wish:
     limit_bytes: int | None = None
     locale: str = "en-US"
     """Of the page alone."""
+    whole: bool = True
+    """With the whole prompt; else without the system prompt and earlier turns, of which the reader may have no right to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class DumpService:
         depths: Chosen = None,
         lens: LensName | None = None,
         locale: str = "en-US",
+        whole: bool = True,
     ) -> DumpFile:
         """The dump of a run, in memory; no file stays behind. See `Wish`.
 
@@ -114,7 +120,7 @@ class DumpService:
             DumpChoiceError, NoSuchTokenError, NoSuchDepthError: what was chosen does not go together, or is not there.
             RunExpiredError, RunOfAnotherModelError, NoInnerVoiceError, ModelError.
         """
-        wish = Wish(what, form, _tuple(positions), _tuple(depths), lens, limit_bytes, locale)
+        wish = Wish(what, form, _tuple(positions), _tuple(depths), lens, limit_bytes, locale, whole)
         with tempfile.TemporaryDirectory(prefix="forward-pass-") as folder:
             path = Path(folder) / file_name(what, form)
             written = await self.write(run_id, wish, path)
@@ -128,7 +134,12 @@ class DumpService:
                 hint="Choose only the lens and positions, or choose another format.",
             )
         run = await self._runs.get(run_id)
-        dump, others = await (self._lens(run, wish) if wish.what == "lens" else self._states(run, wish))
+        first = 0 if wish.whole else await self._own_from(run)
+        if wish.what == "lens":
+            dump, others = await self._lens(run, wish)
+        else:
+            dump, others = await self._states(run, wish, first), []
+        dump, others = without(dump, first), [trace_without(trace, first) for trace in others]
         written = await asyncio.to_thread(self._write, dump, wish, path, others)
         log.info("run %s: dump %s as %s, %d bytes", run.id, wish.what, wish.form, written.size)
         return written
@@ -155,11 +166,29 @@ class DumpService:
             found += [cut] if cut is not None else []
         return found
 
-    async def _states(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
+    async def _own_from(self, run: Run) -> int:
+        """From where on the prompt is the run's own question in its frame."""
         answer = await self._voices.answer_of(run)
+        try:
+            bare = await self._model.bare_prompt(run.question, answer.style)
+        except ForwardPassError as error:
+            log.info("run %s: its dump goes without its prompt (%s)", run.id, type(error).__name__)
+            bare = ()
+        return own_from(answer.prompt_ids, bare)
+
+    async def _states(self, run: Run, wish: Wish, first: int) -> LayerDump:
+        answer = await self._voices.answer_of(run)
+        if min(wish.positions or (first,)) < first:
+            raise DumpChoiceError(
+                Sentence(
+                    "Of the prompt, I give out only p{first} to p{last} here: the question itself.",
+                    first=first + 1,
+                    last=len(answer.prompt_ids),
+                ),
+                hint="Choose tokens of these, or of the answer.",
+            )
         self._estimate(await self._model.ready(), answer, wish)
-        dump = await self._model.dump(answer, wish.what, positions=wish.positions, depths=wish.depths)
-        return dump, []
+        return await self._model.dump(answer, wish.what, positions=wish.positions, depths=wish.depths)
 
     def _estimate(self, info: ModelInfo, answer: Answer, wish: Wish) -> None:
         """Refuse what cannot fit before it is computed."""

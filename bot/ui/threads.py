@@ -11,7 +11,7 @@ from typing import Any, Literal
 import discord
 
 from bot.config import Config
-from bot.config import InnerVoice as Mode
+from bot.sections import InnerVoice as Mode
 from bot.services.limiter import Urgency, urgency
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip

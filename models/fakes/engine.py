@@ -11,7 +11,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,10 +18,11 @@ from models.dump import Chosen, LayerDump, What, lens_dump
 from models.errors import AnswerCancelledError, EmptyQuestionError, QuestionTooLongError, UnsupportedArchitectureError
 from models.fakes import dumps, findings
 from models.fakes.findings import Doubles, log_softmax
+from models.fakes.traces import leaders_of, rows_of
 from models.findings import CausalCheck, Findings, Part, SelfReport
 from models.roads import check_road, check_token
 from models.sentences import Sentence
-from models.trace import SCHEMA, FloatArray, IntArray, Trace
+from models.trace import SCHEMA, IntArray, Trace
 from models.types import Answer, FinalTop, Job, LensName, ModelInfo, Road, Sampling, Style
 
 DEFAULT_ANSWER = "The answer is 2."
@@ -128,7 +128,7 @@ class FakeEngine:
             raise self.trace_error
         name = dumps.through(lens, self._lenses)
         prompt, emitted = np.asarray(answer.prompt_ids, dtype=np.int64), np.asarray(answer.answer_ids, dtype=np.int64)
-        row = _read(dumps.bent(self._logits(emitted, _leaders(answer)), name), emitted, min(k, len(self._words)))
+        row = rows_of(dumps.bent(self._logits(emitted, leaders_of(answer)), name), emitted, min(k, len(self._words)))
         return Trace(
             prompt_ids=prompt,
             answer_ids=emitted,
@@ -147,7 +147,7 @@ class FakeEngine:
 
     def findings(self, answer: Answer, trace: Trace, *, question: str | None = None, watch: Sequence[str] = ()) -> Findings:
         self._refuse()
-        logits = self._logits(trace.answer_ids, _leaders(answer))
+        logits = self._logits(trace.answer_ids, leaders_of(answer))
         return Findings(
             attribution=findings.attribution(logits[:, -1], trace.answer_ids, self._layers),
             attention=findings.attention(trace, _split(question or "")),
@@ -162,7 +162,7 @@ class FakeEngine:
         self._refuse()
         check_token(answer, t)
         emitted = np.asarray(answer.answer_ids, dtype=np.int64)
-        logits = self._logits(emitted, _leaders(answer))[t]
+        logits = self._logits(emitted, leaders_of(answer))[t]
         return findings.why(logits, t, int(emitted[t]), parts, seed, self._words)
 
     def self_report(self, question: str, answer: Answer) -> SelfReport:
@@ -182,6 +182,9 @@ class FakeEngine:
         if what == "lens":
             return lens_dump(self.trace(answer, k=k, lens=lens), positions=positions, depths=depths)
         return dumps.dump(answer, what, self._layers, self._words, self._meta(answer, 0.0), positions, depths)
+
+    def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]:
+        return tuple(self._prompt_id(word) for word in _split(question))
 
     def _refuse(self) -> None:
         if self._inner_voice is not None:
@@ -212,7 +215,7 @@ class FakeEngine:
         road, emitted = job.road, np.asarray(ids, dtype=np.int64)
         leaders = emitted.copy()
         if road:
-            leaders[: road.t + 1] = _leaders(road.answer)[: road.t + 1]
+            leaders[: road.t + 1] = leaders_of(road.answer)[: road.t + 1]
         logprobs = log_softmax(self._logits(emitted, leaders)[:, -1])  # (T, V)
         order = np.argsort(-logprobs, axis=-1, kind="stable")[:, :FINAL_TOP]  # (T, m)
         sampling = road.answer.sampling if road else job.sampling
@@ -290,41 +293,6 @@ class FakeEngine:
     def _stop_if(self, stopped: Callable[[], bool]) -> None:
         if stopped():
             raise AnswerCancelledError("The answer was stopped.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """The arrays of a trace, with the shapes of `models.trace.Trace`."""
-
-    top_ids: IntArray
-    top_probs: FloatArray
-    emitted_prob: FloatArray
-    emitted_rank: IntArray
-    entropy: FloatArray
-    kl_to_final: FloatArray
-
-
-def _read(logits: Doubles, emitted: IntArray, k: int) -> _Reading:
-    """Every number of a trace from the logits (T, L+1, V) of all its cells."""
-    logprobs = log_softmax(logits)
-    probs = np.exp(logprobs)
-    order = np.argsort(-logits, axis=-1, kind="stable")[..., :k]  # (T, L+1, k)
-    at = emitted[:, None, None]
-    own = np.take_along_axis(logits, np.broadcast_to(at, (*logits.shape[:2], 1)), -1)  # (T, L+1, 1)
-    final = logprobs[:, -1:, :]
-    return _Reading(
-        top_ids=order.astype(np.int64),
-        top_probs=np.take_along_axis(probs, order, -1).astype(np.float32),
-        emitted_prob=np.take_along_axis(probs, np.broadcast_to(at, own.shape), -1)[..., 0].astype(np.float32),
-        emitted_rank=(logits > own).sum(-1).astype(np.int64),
-        entropy=-(probs * logprobs).sum(-1).astype(np.float32),
-        kl_to_final=np.maximum((np.exp(final) * (final - logprobs)).sum(-1), 0).astype(np.float32),
-    )
-
-
-def _leaders(answer: Answer) -> IntArray:
-    """The likeliest token of each row, shape (T,): the emitted one, but for a token that was forced."""
-    return np.asarray([row[0] for row in answer.final_top.ids], dtype=np.int64)
 
 
 def _check(job: Job) -> None:

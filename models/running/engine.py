@@ -32,7 +32,7 @@ from models.roads import check_road
 from models.running.reads import Reads
 from models.sentences import Sentence
 from models.tokens import special_ids, stop_ids
-from models.types import Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling
+from models.types import Answer, Job, LensName, ModelConfig, ModelInfo, PromptConfig, Sampling, Style
 
 _SEED_BITS = 53  # exact in JSON
 
@@ -173,6 +173,10 @@ class TorchEngine(Reads):
             return lens_dump(self.trace(answer, k=k, lens=lens), positions=positions, depths=depths)
         meta = self._meta(answer)
         return dumping.dump(self.model, self._parts, self.tokenizer, answer, what, meta=meta, positions=positions, depths=depths)
+
+    def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]:
+        bare = self._prompt.model_copy(update={"system": None})
+        return prompts.build(self.tokenizer, Job(question, style=style), bare, self._info.context, rows=self._rows).ids
 
     def forget(self) -> None:
         """Let go of what the answer passes left for the second passes; those compute it again."""

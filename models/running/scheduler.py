@@ -24,7 +24,7 @@ from models.running.shares import Shares
 from models.running.waiting import Dues, Waiting
 from models.running.work import AnswerWork, LatestText, Priority, Stop, Sweep, Task, TraceWork, Work
 from models.trace import Trace
-from models.types import Answer, BatchEngine, Dumper, Engine, Job, LensName, Piecewise
+from models.types import Answer, BatchEngine, Dumper, Engine, Job, LensName, Piecewise, Style
 
 T = TypeVar("T")
 
@@ -175,6 +175,16 @@ class Scheduler:
             return engine.dump(answer, what, positions=positions, depths=depths)
 
         return await self.call(work, priority=Priority.DUMP)
+
+    async def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]:
+        """What `Dumper.bare_prompt` gives. Raises as `dump`."""
+
+        def work(engine: Engine) -> tuple[int, ...]:
+            if not isinstance(engine, Dumper):
+                raise UnsupportedArchitectureError("This model can be read only through the lens.")
+            return engine.bare_prompt(question, style)
+
+        return await self.call(work)
 
     async def voice(self, work: Callable[[Engine], T | Pieces[T]], answer: Answer) -> T:
         """More of an inner voice whose second pass has been read: as `call`, and late when that was."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bot.app import Tasks, _purge, open_app
+from bot.app import Tasks, open_app
 from bot.config import Config
 from bot.errors import (
     ForwardPassError,
@@ -25,6 +25,7 @@ from bot.errors import (
     ShuttingDownError,
     StorageError,
 )
+from bot.housekeeping import give_back_memory, purge
 from bot.model_host import ModelHost
 from bot.storage import Database, NewRun, RunStore
 from models.fakes.engine import FakeEngine
@@ -192,16 +193,31 @@ async def test_before_it_is_loaded_there_is_no_answer() -> None:
     await host.aclose()
 
 
+async def test_memory_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[int] = []
+    monkeypatch.setattr("bot.housekeeping.TRIM_SECONDS", 0.001)
+    monkeypatch.setattr("bot.housekeeping._trimmer", lambda: lambda: trims.append(1))
+    giving = asyncio.create_task(give_back_memory())
+    await until(lambda: len(trims) > 2)
+    giving.cancel()
+    await asyncio.gather(giving, return_exceptions=True)
+
+
+async def test_where_the_system_does_that_itself_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    await give_back_memory()
+
+
 async def test_purging_goes_on_after_a_locked_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.app.PURGE_HOURS", 0.0001)
+    monkeypatch.setattr("bot.housekeeping.PURGE_HOURS", 0.0001)
     monkeypatch.setattr("bot.storage.database.BUSY_MILLISECONDS", 100)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     async with Database.open(settings(tmp_path).storage.resolved_url()) as database:
         old = await RunStore(database, now=lambda: now).create(NewRun("q", "dm"))
         async with write_lock(tmp_path / "runs.sqlite3"):
-            purging = asyncio.create_task(_purge(RunStore(database)))
+            purging = asyncio.create_task(purge(RunStore(database)))
             await until(lambda: "was not deleted" in caplog.text)
         with closing(sqlite3.connect(tmp_path / "runs.sqlite3")) as other:
             while other.execute("SELECT count(*) FROM runs WHERE id = ?", (old.id,)).fetchone()[0]:  # noqa: ASYNC110

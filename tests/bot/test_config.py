@@ -12,9 +12,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.config import Config, StorageConfig, check_layout, load_config, read_token, settings_table
+from bot.config import Config, check_layout, load_config, read_token, settings_table
 from bot.config_reading import sections_of
 from bot.errors import ConfigError, ForwardPassError, MissingTokenError
+from bot.sections import StorageConfig
 from models.types import Sampling
 
 EXAMPLE = Path(__file__).parents[2] / "config.yaml"

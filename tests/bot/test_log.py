@@ -9,9 +9,9 @@ import re
 
 import pytest
 
-from bot.config import LogConfig
 from bot.errors import StorageError
 from bot.log import error_id, log_unexpected, safe_traceback, setup
+from bot.sections import LogConfig
 
 SECRET = "how many eyes does my foot have"
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from bot import __main__ as door
 from bot.cli import cli
-from bot.config import LogConfig, StorageConfig
 from bot.errors import ForwardPassError, StorageError
 from bot.log import JsonFormatter, LineFormatter, safe_traceback
 from bot.redacting import clean
+from bot.sections import LogConfig, StorageConfig
 from bot.storage import Database, sqlite_file
 
 SECRET = "s3cret"

@@ -50,6 +50,17 @@ async def test_the_small_discord_counts_as_discord_does() -> None:
     assert not answers[-1][0].body["global"]
 
 
+async def test_the_limits_of_threads_long_quiet_are_not_kept(server: Server, tmp_path: Path) -> None:
+    """Each thread has buckets of its own: a bot that keeps them all grows with every inner voice."""
+    async with connected(server, config(tmp_path), FakeEngine()) as (_, bot):
+        http = limited(bot)
+        for number in range(300):
+            http.get_ratelimit(f"thread {number}")._last_request -= 400
+        http.get_ratelimit("a new one")
+        assert len(http._buckets) < 256
+        assert "a new one" in http._buckets
+
+
 async def test_a_flood_by_one_person_holds_nobody_back(server: Server, tmp_path: Path) -> None:
     """Twenty mentions: one answer, one refusal, then silence. The other's answer does not wait behind refusals."""
     server.limits = Limits()

@@ -20,15 +20,17 @@ test-slow: setup-dev model ## fifty answers against an untouched model
 	$(BIN)/pytest -m slow $(PYTEST_FLAGS)
 
 test-faults: setup-dev ## the bot killed, cut off, and asked by a thousand people at once
-	$(MAKE) --no-print-directory -j3 --output-sync=target faults-deeds faults-stops faults-deaths
+	$(MAKE) --no-print-directory -j4 --output-sync=target faults-deeds faults-stops faults-crowds faults-deaths
 
 # They wait more than they compute, so they go side by side.
 FAULTS := OMP_NUM_THREADS=1 $(BIN)/pytest -p no:cacheprovider -m faults -s
-.PHONY: faults-deeds faults-stops faults-deaths
+.PHONY: faults-deeds faults-stops faults-crowds faults-deaths
 faults-deeds:
 	$(FAULTS) tests/loopback/test_deeds.py tests/loopback/test_doubt.py $(PYTEST_FLAGS)
 faults-stops:
-	$(FAULTS) tests/loopback --ignore=tests/loopback/test_deeds.py --ignore=tests/loopback/test_doubt.py $(PYTEST_FLAGS)
+	$(FAULTS) tests/loopback/test_outbox.py $(PYTEST_FLAGS)
+faults-crowds:
+	$(FAULTS) tests/loopback --ignore=tests/loopback/test_deeds.py --ignore=tests/loopback/test_doubt.py --ignore=tests/loopback/test_outbox.py $(PYTEST_FLAGS)
 faults-deaths:
 	$(FAULTS) tests/faults $(PYTEST_FLAGS)
 

@@ -17,7 +17,7 @@ from bot.ui.followups import Part, put
 from bot.ui.pressing import everywhere, find_message, locale_of, say, taken
 from bot.ui.threads import placement_for
 from bot.ui.trouble import TROUBLE, described
-from bot.ui.voice_message import TextPart, WholePart, picture_file, screens
+from bot.ui.voice_message import TextPart, WholePart, picture_file, screens, title
 from bot.ui.wording import told, words
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Voice(commands.Cog):
     async def _show(self, interaction: discord.Interaction[ForwardPassBot], voice: InnerVoice) -> None:
         *earlier, last = screens(voice)
         for index, text in enumerate(earlier):
-            await put(interaction, Part(view=TextPart(text, title=index == 0, locale=voice.locale)), private=True)
-        view = WholePart(voice, last, title=not earlier, note=self._note(interaction))
+            await put(interaction, Part(view=TextPart(text, title=title(voice) if index == 0 else "")), private=True)
+        view = WholePart(voice, last, titled=not earlier, note=self._note(interaction))
         await put(interaction, Part(view=view, files=lambda: [picture_file(voice)]), private=True)
 
     def _note(self, interaction: discord.Interaction[ForwardPassBot]) -> str:

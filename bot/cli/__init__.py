@@ -95,6 +95,9 @@ def ask(
         str | None,
         typer.Option("--watch", metavar="WORDS", help="Follow these words through the depths: one,two.", show_default=False),
     ] = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Of the inner voice, show only the headline: what it said, and what it almost said.")
+    ] = False,
     lens: LensOption = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
@@ -112,7 +115,7 @@ def ask(
     if lens is not None:
         settings = settings.model_copy(update={"lens": settings.lens.model_copy(update={"kind": lens})})
     words = [word.strip() for word in (watch or "").split(",") if word.strip()]
-    ask_once(settings, question_of(question) or "", style=style, as_json=as_json, why=why, watch=words)
+    ask_once(settings, question_of(question) or "", style=style, as_json=as_json, why=why, watch=words, brief=brief)
 
 
 @cli.command()

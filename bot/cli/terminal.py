@@ -19,7 +19,7 @@ from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import causal_panel, depth_map, monologue_panel
 from bot.services.figures import figures, mean_probability
-from bot.services.monologue import Line, tell, verify
+from bot.services.monologue import Line, headline, is_true, tell, verify
 from bot.services.monologue.written import write_now
 from models.readings import pivotal
 from models.trace import Trace
@@ -45,6 +45,8 @@ class Looks:
     watch: tuple[str, ...] = ()
     why: bool = False
     lens: LensName = "logit"
+    brief: bool = False
+    """The headline alone."""
 
     @property
     def view(self) -> LensName | None:
@@ -52,16 +54,24 @@ class Looks:
         return self.lens if self.lens == "jacobian" else None
 
     @classmethod
-    def of(cls, config: Config, *, watch: Sequence[str] = (), why: bool = False) -> Looks:
-        """As the config has it; asked-for words are followed even where it wants no evidence."""
-        evidence = config.lens.evidence or bool(watch)
-        return cls(config.lens.top_k, config.monologue.writer, evidence, tuple(watch), why, config.lens.kind)
+    def of(cls, config: Config, *, watch: Sequence[str] = (), why: bool = False, brief: bool = False) -> Looks:
+        """As the config has it; asked-for words are followed even where it wants no evidence, which a headline does not need."""
+        evidence = (config.lens.evidence and not brief) or bool(watch)
+        return cls(config.lens.top_k, config.monologue.writer, evidence, tuple(watch), why, config.lens.kind, brief)
 
 
 def ask_once(
-    config: Config, question: str, *, style: Style | None, as_json: bool, why: bool = False, watch: Sequence[str] = ()
+    config: Config,
+    question: str,
+    *,
+    style: Style | None,
+    as_json: bool,
+    why: bool = False,
+    watch: Sequence[str] = (),
+    brief: bool = False,
 ) -> None:
-    """Answer one question and exit; ``why`` adds the causal check of the pivotal token, ``watch`` words to follow.
+    """Answer one question and exit; ``why`` adds the causal check of the pivotal token, ``watch`` words to follow, and ``brief``
+    leaves only the headline of the inner voice.
 
     Raises:
         ForwardPassError: the question or the model is not fit.
@@ -70,7 +80,7 @@ def ask_once(
         raise EmptyQuestionError("There is no question.", hint=NO_QUESTION)
     engine = load_engine(config)
     job = Job(question, (), style, config.sampling)
-    looks = Looks.of(config, watch=watch, why=why)
+    looks = Looks.of(config, watch=watch, why=why, brief=brief)
     if as_json:
         write_json(report(engine, job, looks))
         return
@@ -121,6 +131,7 @@ def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
         "finish": answer.finish,
         "seed": answer.seed,
         "mean_token_probability": mean_probability(answer),
+        "headline": head.to_json() if trace is not None and (head := _headline(trace)) else None,
         "monologue": [line.to_json() for line in lines],
         "no_inner_voice": problem,
         "trace": _timeless(trace),
@@ -166,10 +177,20 @@ def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
+    head = _headline(trace)
+    if head is not None:
+        console.print(Padding(Text(f"💭 {head.text}", "bold"), (1, 0, 0, 0)))
+    if looks.brief:
+        return answer
     console.print(Padding(Group(monologue_panel(lines), *_map(console, engine, answer, trace, looks)), (1, 0)))
     if trace.findings.causal is not None:
         console.print(Padding(causal_panel(trace.findings.causal), (0, 0, 1, 0)))
     return answer
+
+
+def _headline(trace: Trace) -> Line | None:
+    head = headline(trace)
+    return head if head is not None and is_true(head, trace) else None
 
 
 def _map(console: Console, engine: Engine, answer: Answer, trace: Trace, looks: Looks) -> list[RenderableType]:
@@ -191,7 +212,7 @@ def _inner_voice(
     except ForwardPassError as error:
         return None, (), error.for_host()
     lines = verify(tell(trace), trace)
-    if looks.writer == "model":
+    if looks.writer == "model" and not looks.brief:
         lines = write_now(engine.answer, trace, lines, "en-US").lines
     return trace, lines, None
 

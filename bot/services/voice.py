@@ -15,7 +15,7 @@ from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.agreement import sampled_jobs, with_agreement
 from bot.services.ask import MOST_DEATHS
 from bot.services.model import Model
-from bot.services.monologue import Line, phrases_of, tell, verify
+from bot.services.monologue import Line, headline, is_true, phrases_of, tell, verify
 from bot.services.monologue.memory import PhraseMemory
 from bot.services.monologue.written import write
 from bot.services.sureness import sureness_line
@@ -49,6 +49,8 @@ class InnerVoice:
     run: Run
     trace: Trace = field(repr=False)
     lines: tuple[Line, ...] = field(repr=False)
+    headline: Line | None = field(repr=False)
+    """For whoever reads no more; None when nothing of it holds."""
     heatmap: bytes = field(repr=False)
     alt: str = field(repr=False)
     sureness: str = field(default="", repr=False)
@@ -108,10 +110,12 @@ class VoiceService:
         self._memory.told(run.channel_id, run.id, phrases_of(lines))
         if self._writer == "model":
             lines = await self._written_by_model(run, trace, lines, language)
+        head = headline(trace, language)
+        head = head if head is not None and is_true(head, trace) else None
         seen = await self._pictured(run, trace)
         picture = await asyncio.to_thread(heatmap_png, seen, locale=language)
         sureness = sureness_line(trace, trace.findings.self_report, language)
-        return InnerVoice(run, trace, lines, picture, alt_text(seen, locale=language), sureness, language, seen.lens)
+        return InnerVoice(run, trace, lines, head, picture, alt_text(seen, locale=language), sureness, language, seen.lens)
 
     async def _written_by_model(self, run: Run, trace: Trace, told: tuple[Line, ...], language: str) -> tuple[Line, ...]:
         """What the model wrote of this run lately, or writes now: a second look costs no second writing."""

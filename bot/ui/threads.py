@@ -16,7 +16,7 @@ from bot.services.limiter import Urgency, urgency
 from bot.services.voice import InnerVoice
 from bot.ui.text import clip
 from bot.ui.trouble import TROUBLE, described, persist
-from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
+from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file, title
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ async def _write_texts(thread: discord.Thread, voice: InnerVoice, stands: Sequen
         await persist(lambda: thread.edit(archived=False), "opening a thread again")
     texts = paragraphs(voice)
     for index, text in enumerate(texts):
-        view = TextPart(text, title=index == 0, locale=voice.locale)
+        view = TextPart(text, title=title(voice) if index == 0 else "")
         if index < len(stands):
             await _amend(stands[index], view)
         else:

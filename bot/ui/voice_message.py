@@ -11,7 +11,7 @@ from bot.render.wording import words as picture_words
 from bot.services.voice import TOO_LONG, InnerVoice
 from bot.ui.text import clip, escape
 from bot.ui.tokens import controls
-from bot.ui.wording import ENGLISH, words
+from bot.ui.wording import words
 
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
 # https://docs.discord.com/developers/components/reference
@@ -71,12 +71,18 @@ def small_print(voice: InnerVoice) -> str:
     return f"{sureness}-# " + " · ".join(part for part in parts if part)
 
 
+def title(voice: InnerVoice) -> str:
+    """What stands on top: the name of the thing, and the headline."""
+    name = words(voice.locale)("voice_title")
+    return f"{name}\n**{escape(voice.headline.text)}**" if voice.headline is not None else name
+
+
 class TextPart(discord.ui.LayoutView):
     """One container of monologue."""
 
-    def __init__(self, text: str, *, title: bool, locale: str = ENGLISH) -> None:
+    def __init__(self, text: str, *, title: str = "") -> None:
         super().__init__(timeout=None)
-        head = [discord.ui.TextDisplay[TextPart](words(locale)("voice_title"))] if title else []
+        head = [discord.ui.TextDisplay[TextPart](title)] if title else []
         self.add_item(discord.ui.Container(*head, discord.ui.TextDisplay(text), accent_colour=ACCENT))
 
 
@@ -93,11 +99,9 @@ class PicturePart(discord.ui.LayoutView):
 class WholePart(discord.ui.LayoutView):
     """Everything in one message: for the button, whose reply only the presser sees."""
 
-    def __init__(self, voice: InnerVoice, text: str, *, title: bool = True, note: str = "") -> None:
+    def __init__(self, voice: InnerVoice, text: str, *, titled: bool = True, note: str = "") -> None:
         super().__init__(timeout=None)
-        head: list[discord.ui.Item[discord.ui.LayoutView]] = (
-            [discord.ui.TextDisplay(words(voice.locale)("voice_title"))] if title else []
-        )
+        head: list[discord.ui.Item[discord.ui.LayoutView]] = [discord.ui.TextDisplay(title(voice))] if titled else []
         self.add_item(_picture_container([*head, discord.ui.TextDisplay(text), discord.ui.Separator()], voice, note))
         for row in controls(voice.run.id, voice.trace, voice.locale):
             self.add_item(row)

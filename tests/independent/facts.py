@@ -45,6 +45,7 @@ from tests.independent.figures import (
     twin,
     unopposed,
 )
+from tests.independent.words import close, none_close, whole, word_at
 from tests.independent.world import DENIALS, SLACK, World, core, face
 
 RECOMPUTE: dict[str, tuple[str, Callable[[World, Any], Any]]] = {
@@ -63,6 +64,7 @@ RECOMPUTE: dict[str, tuple[str, Callable[[World, Any], Any]]] = {
     "peak_depth": ("whole", lambda w, at: first_of(peak(w, at.t, at.id), 0)),
     "place": ("whole", lambda w, at: place(w, at.t, at.id)),
     "came_up": ("whole", lambda w, at: came_up(w, at.t)),
+    "word_number": ("whole", lambda w, at: first_of(word_at(w, at.t), 0)),
     "choices": ("whole", lambda w, at: round(math.exp(w.entropy[at.t]))),
     "handover_share": ("share", lambda w, at: handover(w, at.t) / w.blocks),
     "emitted_prob": ("share", lambda w, at: w.p[at.t][-1]),
@@ -75,6 +77,7 @@ RECOMPUTE: dict[str, tuple[str, Callable[[World, Any], Any]]] = {
     "emitted": ("token", lambda w, at: w.reads(at.t)),
     "top": ("token", lambda w, at: w.reads(at.t, w.lead(at.t, at.depth))),
     "candidate": ("token", lambda w, at: candidate(w, at.t, at.id)),
+    "word": ("token", lambda w, at: first_of(word_at(w, at.t), 1)),
     "prefix": ("text", lambda w, at: prefix(w, at.t)),
     "is_first": ("claim", lambda w, at: at.t == 0),
     "is_silent": ("claim", lambda w, at: not w.answer),
@@ -93,6 +96,10 @@ RECOMPUTE: dict[str, tuple[str, Callable[[World, Any], Any]]] = {
     "is_unopposed": ("claim", lambda w, at: unopposed(w, at.t)),
     "is_single_run": ("claim", lambda w, at: len(reign(w, at.t, at.id)) == 1),
     "is_broken_run": ("claim", lambda w, at: len(reign(w, at.t, at.id)) > 1),
+    "is_whole_word": ("claim", lambda w, at: whole(w, at.t)),
+    "is_piece_of_word": ("claim", lambda w, at: whole(w, at.t) is False),
+    "is_close_rival": ("claim", lambda w, at: at.id in close(w, at.t)),
+    "has_no_close_rival": ("claim", lambda w, at: none_close(w, at.t)),
     "is_next_word": ("claim", lambda w, at: next_word(w, at.t) == at.id),
     "is_twin": ("claim", lambda w, at: twin(w, at.t, at.id) and face(w.name(at.id)) != face(w.reads(at.t))),
     "is_gone": ("claim", lambda w, at: gone(w, at.t, at.id)),

@@ -14,6 +14,7 @@ from bot.render.text import named
 from bot.services.monologue.evidence import EVIDENCE
 from bot.services.monologue.stating import NEEDS, NOWHERE, Fact, Line, Reading, Unit, Value, Where
 from models import readings as read
+from models.readings_words import word_of
 from models.trace import Trace
 
 __all__ = ["NOWHERE", "READINGS", "Fact", "Line", "Reading", "Unit", "Value", "Where", "value_of"]
@@ -21,6 +22,8 @@ __all__ = ["NOWHERE", "READINGS", "Fact", "Line", "Reading", "Unit", "Value", "W
 SURE, LOST_PERPLEXITY, LOST_PROB, CLOSE, LATE = 0.8, 60.0, 0.12, 0.6, 0.8
 """Moods: certain from this final probability on; lost from this spread or to this top; torn from this share of the first;
 a number came from nowhere when it was on top at no depth below this share of L."""
+CLOSE_PROB, CLOSE_SHARE = 0.05, 0.25
+"""Nearly said: from this final probability on, and from this share of the emitted word's."""
 _NUMBERS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion none
     零 一 二 两 三 四 五 六 七 八 九 十 百 千 万 亿"""
@@ -68,6 +71,39 @@ def next_word(trace: Trace, t: int) -> int | None:
         if token != trace.answer_ids[t] and read.is_word(text) and named(text) != emitted:
             return int(token)
     return None
+
+
+def close_rivals(trace: Trace, t: int) -> tuple[int, ...]:
+    """Up to two kept words that were nearly said in place of the emitted one: likely enough, and no two of them read the same.
+
+    Of a token inside a word there are none, since nobody knows what they would have become.
+    """
+    word = word_of(trace, t)
+    if word is None or word.first != t:
+        return ()
+    own, begins = read.emitted_text(trace, t), read.emitted_text(trace, t)[:1].isspace()
+    read_before, found = {own.strip().casefold()}, []
+    for token, prob in zip(trace.top_ids[t, -1].tolist(), trace.top_probs[t, -1].tolist(), strict=True):
+        text = read.token_text(trace, token)
+        name = text.strip().casefold()
+        fits = name.isalnum() and text[:1].isspace() == begins and name not in read_before
+        if fits and prob >= max(CLOSE_PROB, CLOSE_SHARE * float(trace.emitted_prob[t, -1])):
+            found.append(int(token))
+            read_before.add(name)
+    return tuple(found[:2])
+
+
+def _no_close_rival(trace: Trace, t: int) -> bool:
+    """Whether no word that reads otherwise had a share worth a mention, whatever kind of token it was."""
+    own = read.emitted_text(trace, t).strip().casefold()
+    kept = zip(trace.top_ids[t, -1].tolist(), trace.top_probs[t, -1].tolist(), strict=True)
+    others = [prob for token, prob in kept if read.token_text(trace, token).strip().casefold() != own]
+    return max(others, default=0.0) < max(CLOSE_PROB, CLOSE_SHARE * float(trace.emitted_prob[t, -1]))
+
+
+def _is_whole_word(trace: Trace, t: int) -> bool | None:
+    word = word_of(trace, t)
+    return None if word is None else read.emitted_text(trace, t).strip() == word.text
 
 
 def place(trace: Trace, t: int, token: int) -> int | None:
@@ -213,6 +249,7 @@ READINGS: Mapping[str, Reading] = {
     "peak_depth": Reading("whole", "ti", lambda trace, t, i: (_peak(trace, t, i) or (None,))[0]),
     "place": Reading("whole", "ti", place),
     "came_up": Reading("whole", "t", came_up),
+    "word_number": Reading("whole", "t", lambda trace, t: (word := word_of(trace, t)) and word.number),
     "choices": Reading("whole", "t", lambda trace, t: round(read.perplexity(trace, t))),
     # probabilities and other shares
     "handover_share": Reading("share", "t", _share),
@@ -225,6 +262,7 @@ READINGS: Mapping[str, Reading] = {
     "entropy": Reading("nats", "t", lambda trace, t: float(trace.entropy[t, -1])),
     # tokens and text
     "emitted": Reading("token", "t", read.emitted_text),
+    "word": Reading("token", "t", lambda trace, t: (word := word_of(trace, t)) and word.text),
     "top": Reading("token", "td", _text),
     "candidate": Reading("token", "ti", lambda trace, t, i: read.text_at(trace, t, i) if _is_kept(trace, t, i) else None),
     "prefix": Reading("text", "t", prefix),
@@ -246,6 +284,10 @@ READINGS: Mapping[str, Reading] = {
     "is_unopposed": Reading("claim", "t", _unopposed),
     "is_single_run": Reading("claim", "ti", lambda trace, t, i: len(runs(trace, t, i)) == 1),
     "is_broken_run": Reading("claim", "ti", lambda trace, t, i: len(runs(trace, t, i)) > 1),
+    "is_whole_word": Reading("claim", "t", _is_whole_word),
+    "is_piece_of_word": Reading("claim", "t", lambda trace, t: _is_whole_word(trace, t) is False),
+    "is_close_rival": Reading("claim", "ti", lambda trace, t, i: i in close_rivals(trace, t)),
+    "has_no_close_rival": Reading("claim", "t", _no_close_rival),
     "is_next_word": Reading("claim", "ti", lambda trace, t, i: next_word(trace, t) == i),
     "is_twin": Reading("claim", "ti", _reads_otherwise),
     "is_gone": Reading("claim", "ti", _is_gone),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.services.monologue import phrases_of, tell, verify
+from bot.services.monologue import headline, is_true, phrases_of, tell, verify
 from bot.services.monologue.facts import mood
 from models import readings
 from models.running.engine import TorchEngine
@@ -56,12 +56,15 @@ def looked_into(engine: TorchEngine, question: str, answer: Answer, *, checked: 
 
 def told(trace: Trace, locale: str, used: list[str]) -> str:
     """One inner voice as a quotation; ``used`` grows by its phrases."""
+    head = headline(trace, locale)
+    assert head is not None
+    assert is_true(head, trace)
     lines = tell(trace, locale, avoid=used)
     assert verify(lines, trace) == lines
     assert not set(phrases_of(lines)) & set(used)
     assert sum(len(line.text) + 2 for line in lines) <= LONGEST
     used += phrases_of(lines)
-    return "\n>\n".join(f"> {line.text}" for line in lines)
+    return "\n>\n".join([f"> **{head.text}**", *(f"> {line.text}" for line in lines)])
 
 
 def page(engine: TorchEngine) -> tuple[str, set[str]]:

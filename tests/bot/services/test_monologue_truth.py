@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.services.monologue import is_true, tell, verify
+from bot.services.monologue import headline, is_true, tell, verify
 from bot.services.monologue.facts import READINGS
 from models.errors import ModelNotPulledError
 from models.fakes.engine import FakeEngine
@@ -107,8 +107,11 @@ def looked_into(real, job, answer, trace):
 
 
 def variants(trace):
-    """Both languages, short and long."""
+    """Both languages: the headline, and the story short and long."""
     for locale in LOCALES:
+        head = headline(trace, locale)
+        assert head is not None
+        yield (head,)
         for everything in (False, True):
             yield tell(trace, locale, everything=everything)
 
@@ -191,7 +194,7 @@ def test_a_changed_finding_silences_what_is_said_of_it():
     job = Job("How many eyes does my foot have?")
     answer = scripted.answer(job)
     trace = looked_into(scripted, job, answer, scripted.trace(answer))
-    lines = tell(trace)
+    lines = (headline(trace), *tell(trace))
     assert verify(lines, trace) == lines
     seen = check_mutations(trace, lines)
     assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
@@ -230,7 +233,7 @@ def test_a_changed_value_silences_what_is_said_of_it(told):
     """On real traces: for every fact there is a single value whose change makes its line false, and the line is dropped."""
     for _, _, trace in told[1:20:9]:
         for locale in LOCALES:
-            lines = tell(trace, locale)
+            lines = (headline(trace, locale), *tell(trace, locale))
             seen = check_mutations(trace, lines)
             assert {fact.name for line in lines for fact in line.facts} - seen <= _BY_PLACE
 
@@ -238,7 +241,7 @@ def test_a_changed_value_silences_what_is_said_of_it(told):
 @CALM
 @given(strategies.traces(max_length=4, max_depths=5), st.sampled_from(LOCALES))
 def test_any_trace_agrees_with_its_own_definitions(trace, locale):
-    lines = tell(trace, locale, everything=True)
+    lines = (*tell(trace, locale, everything=True), *([head] if (head := headline(trace, locale)) else []))
     world = of_trace(trace)
     assert all(stands(world, fact) for line in lines for fact in line.facts)
 
@@ -247,7 +250,7 @@ def test_any_trace_agrees_with_its_own_definitions(trace, locale):
 @given(strategies.traces(max_length=3, max_depths=4), st.data())
 def test_any_change_of_any_trace(trace, data):
     """One value altered anywhere: the verifier and the independent definitions drop the same lines."""
-    lines = tell(trace, everything=True)
+    lines = (*tell(trace, everything=True), *([head] if (head := headline(trace)) else []))
     changes = list(mutations(trace, data.draw(st.integers(0, trace.length - 1)))) if trace.length else []
     for path, changed in data.draw(st.permutations(changes))[:5] if changes else ():
         world = of_trace(changed)

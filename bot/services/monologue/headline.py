@@ -1,0 +1,66 @@
+"""The headline above an inner voice: what was said, what was almost said, and how it ended. Plain words, every figure a fact."""
+
+from __future__ import annotations
+
+from bot.services.monologue import facts
+from bot.services.monologue.phrases import Sentence
+from bot.services.monologue.stating import NOWHERE, Line
+from bot.services.monologue.teller import Teller
+from models import readings as read
+from models.trace import Trace
+
+
+def headline(trace: Trace, locale: str = "en-US") -> Line | None:
+    """One line for somebody who reads no more; None where nothing can be told.
+
+    Args:
+        trace: of the answer.
+        locale: a Discord locale; Chinese ones are told in Simplified Chinese, all others in English.
+    """
+    if trace.depths < 1 or not read.predicts(trace):
+        return None
+    pivot = read.pivotal(trace)
+    teller = Teller(trace, pivot or 0, locale)
+    if pivot is None:
+        claim = "is_silent" if trace.length == 0 else "is_all_control" if trace.special.all() else "is_wordless"
+        where = teller.ask(claim)._replace(where=NOWHERE)
+        return teller.line([teller.entry("headline_wordless" if claim == "is_wordless" else "headline_silent", where)])
+    return teller.line([_said(teller), *_almost(teller), _ending(teller)])
+
+
+def _said(teller: Teller) -> Sentence:
+    whole = teller.true("is_whole_word")
+    return teller.entry("headline_said", "is_whole_word") if whole else teller.entry("headline_piece", "is_piece_of_word")
+
+
+def _almost(teller: Teller) -> list[Sentence]:
+    """The close rivals; of a piece in the middle of a word nobody could tell what they would have become."""
+    rivals = facts.close_rivals(teller.trace, teller.t)
+    if not rivals:
+        return [teller.entry("headline_alone", "has_no_close_rival")] if teller.true("has_no_close_rival") else []
+    one, two = (
+        ("headline_rival", "headline_rivals")
+        if teller.true("is_whole_word")
+        else ("headline_rival_piece", "headline_rival_pieces")
+    )
+    slots = {"rival": teller.ask("candidate", id=rivals[0]), "rival_prob": teller.ask("final_prob", id=rivals[0])}
+    claims = [teller.ask("is_close_rival", id=rival) for rival in rivals]
+    if len(rivals) > 1:
+        slots |= {"rival2": teller.ask("candidate", id=rivals[1]), "rival2_prob": teller.ask("final_prob", id=rivals[1])}
+    return [teller.entry(two if len(rivals) > 1 else one, *claims, **slots)]
+
+
+def _ending(teller: Teller) -> Sentence:
+    """One of a few clear cases: overruled by chance, lost, settled early, late, or open to the end."""
+    trace = teller.trace
+    if teller.true("passed_over_top"):
+        top = read.top_token(trace, teller.t, trace.depths)
+        slots = {"top": teller.ask("top", depth=trace.depths), "top_prob": teller.ask("final_prob", id=top)}
+        return teller.entry("headline_chance", "passed_over_top", **slots)
+    if teller.mood == "lost":
+        return teller.entry("headline_lost", "is_lost")
+    if teller.true("settled_at_half"):
+        return teller.entry("headline_early", "settled_at_half")
+    if teller.true("settled_at_last"):
+        return teller.entry("headline_open", "settled_at_last")
+    return teller.entry("headline_late", "settled_before_last")

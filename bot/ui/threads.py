@@ -79,7 +79,7 @@ async def open_thread(message: discord.Message, question: str, *, archive_minute
 
     async def attempt() -> discord.Thread:
         try:
-            return await message.create_thread(name=thread_name(question), auto_archive_duration=archive_minutes)
+            return await _as_bot(message).create_thread(name=thread_name(question), auto_archive_duration=archive_minutes)
         except TROUBLE:
             found = await _existing(message)
             if found is None:
@@ -87,6 +87,14 @@ async def open_thread(message: discord.Message, question: str, *, archive_minute
             return found
 
     return await persist(attempt, "opening a thread")
+
+
+def _as_bot(message: discord.Message) -> discord.Message | discord.PartialMessage:
+    """Without the token by which a message came: what is written into a thread that it opened would lack ``allowed_mentions``."""
+    channel = None if message.guild is None else message.guild.get_channel(message.channel.id)
+    if isinstance(message, discord.WebhookMessage) and isinstance(channel, discord.TextChannel):
+        return channel.get_partial_message(message.id)
+    return message
 
 
 async def _existing(message: discord.Message) -> discord.Thread | None:

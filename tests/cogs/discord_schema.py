@@ -87,7 +87,7 @@ def beyond_the_schema(path: str, body: Any) -> list[str]:
     if not isinstance(body, dict):
         return []
     message = body.get("data") or body if path.endswith("/callback") else body
-    return [*_of_content(message), *_of_components(message)]
+    return [*_of_content(message), *_of_mentions(message), *_of_components(message)]
 
 
 def _of_content(message: Schema) -> list[str]:
@@ -97,12 +97,17 @@ def _of_content(message: Schema) -> list[str]:
             found.append(f"content of {len(content)} characters")
         if not content.strip() and not message.get("components"):
             found.append("an empty message")
-        if "allowed_mentions" not in message:
-            found.append("content without allowed_mentions")
-    allowed = message.get("allowed_mentions") or {}
-    if allowed.get("parse"):
-        found.append(f"may ping {allowed['parse']}")
     return found
+
+
+def _of_mentions(message: Schema) -> list[str]:
+    """Whatever can hold words can ping: content, embeds and the text of components, in edits as well."""
+    speaks = isinstance(message.get("content"), str) or bool(message.get("embeds"))
+    speaks = speaks or any(part["type"] == TEXT_DISPLAY for part in _walk(message.get("components") or []))
+    allowed = message.get("allowed_mentions")
+    if not isinstance(allowed, dict) or "parse" not in allowed:
+        return ["text without allowed_mentions"] if speaks else []
+    return [f"may ping {kind} {allowed[kind]}" for kind in ("parse", "users", "roles") if allowed.get(kind)]
 
 
 def _of_components(message: Schema) -> list[str]:

@@ -51,7 +51,17 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     async with serving(monkeypatch) as server:
         yield server
     assert server.rest.unknown == []
+    assert [call.line for call in server.rest.calls if may_ping(call.body)] == []
     await _gone(threads, tasks)
+
+
+def may_ping(body: Any) -> bool:
+    """Whether a message says something and does not say whom it may ping, or may ping more than the author it replies to."""
+    message = (body.get("data") or body) if isinstance(body, dict) else {}
+    if not any(message.get(key) for key in ("content", "embeds", "components")):
+        return False
+    allowed = message.get("allowed_mentions")
+    return not isinstance(allowed, dict) or allowed.get("parse") != [] or bool(allowed.keys() - {"parse", "replied_user"})
 
 
 async def _gone(threads: set[threading.Thread], tasks: set[asyncio.Task[Any]]) -> None:

@@ -19,6 +19,7 @@ from bot.ui.back import Back
 from bot.ui.controls import CONTROLS
 from bot.ui.discord_clock import DiscordClock
 from bot.ui.own import OwnMessages
+from bot.ui.text import title
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described, watch
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
@@ -126,7 +127,7 @@ class ForwardPassBot(commands.AutoShardedBot):
 
     async def _presence(self, status: discord.Status, text: str) -> None:
         try:
-            await self.change_presence(status=status, activity=discord.CustomActivity(text[:128]))
+            await self.change_presence(status=status, activity=discord.CustomActivity(title(text, 128)))
         except (discord.DiscordException, *TROUBLE) as error:
             # The gateway is just reconnecting; a presence is not worth more.
             log.info("the presence was not shown: %s", described(error))

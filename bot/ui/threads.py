@@ -14,7 +14,7 @@ from bot.config import Config
 from bot.config import InnerVoice as Mode
 from bot.services.limiter import Urgency, urgency
 from bot.services.voice import InnerVoice
-from bot.ui.text import clip
+from bot.ui.text import title, units
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file
 
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 ArchiveMinutes = Literal[60, 1440, 4320, 10080]
 LOOK_BACK = 50
 """Messages of a thread among which its inner voice must be: it comes first."""
+NAME_LIMIT = 100
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
 
 
@@ -66,8 +67,8 @@ def permissions_in(channel: object) -> discord.Permissions:
 
 
 def thread_name(question: str) -> str:
-    """``💭 <question…>`` on one line, within Discord's 1 to 100 characters."""
-    return clip("💭 " + (" ".join(question.split()) or "…"), 100)
+    """``💭 <question…>`` on one line, within what Discord allows, and nothing hidden in it."""
+    return f"💭 {title(question, NAME_LIMIT - units('💭 '))}"
 
 
 async def open_thread(message: discord.Message, question: str, *, archive_minutes: ArchiveMinutes) -> discord.Thread:

@@ -32,6 +32,15 @@ log = logging.getLogger(__name__)
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
 
+ENTRY_POINT = 50240
+"""Discord's code for: a command that opens an Activity (its Entry Point) cannot be removed by an update of all commands."""
+HAS_ENTRY_POINT = (
+    "Discord refused the slash commands (HTTP 400, code 50240): this application has an Entry Point command, which Discord makes "
+    "for an Activity, and which no update of all commands may remove. Until then the commands of before stay, and mentions work. "
+    "Turn Activities off for this application at https://discord.com/developers/applications, or give the bot an application of "
+    "its own; then start again"
+)
+
 EXTENSIONS = (
     "cogs.errors",
     "cogs.ask",
@@ -107,7 +116,10 @@ class ForwardPassBot(commands.AutoShardedBot):
         try:
             await self.tree.sync()
         except TROUBLE as error:
-            log.warning("the slash commands could not be sent to Discord (%s): the next start tries again", described(error))
+            if getattr(error, "code", None) == ENTRY_POINT:
+                log.warning(HAS_ENTRY_POINT)
+            else:
+                log.warning("the slash commands could not be sent to Discord (%s): the next start tries again", described(error))
             return
         await self.app.synced_commands.put(scope, digest)
         log.info("sent %d commands to Discord", len(payload))

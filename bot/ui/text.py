@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal
 
 import discord
+
+from models.types import whole
 
 CONTENT_LIMIT = 2000
 _CLOSING = "\n```"
@@ -39,15 +40,6 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 def units(text: str) -> int:
     """Its length as Discord may count it."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def whole(text: str, instead: Literal["replace", "ignore"] = "replace") -> str:
-    """The text without halves of characters: JSON can bring a lone surrogate, and nothing can be stored or sent with one."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", instead)
-    return text
 
 
 def title(text: str, limit: int = 100) -> str:

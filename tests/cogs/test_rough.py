@@ -59,6 +59,8 @@ async def test_an_attachment_without_words(world: World) -> None:
         "# a\n> b\n```\nc\n||d|| <@1> <#1> <:a:1> [e](https://example.com)\n-# f",
         "\u202eright to left",
         "Z\u0351\u0343" * 300,
+        "half \ud83d a character",
+        "\x00\x1b[31m\x07",
         "\\",
         "```",
     ],

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.ui.text import CONTENT_LIMIT, clip, closed, escape, split, title, units, whole
+from bot.ui.text import CONTENT_LIMIT, clip, closed, escape, split, title, units
+from models.types import whole
 
 LIMIT = 80  # small, so that short examples are cut often
 PIECES = st.sampled_from(

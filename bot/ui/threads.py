@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ ArchiveMinutes = Literal[60, 1440, 4320, 10080]
 LOOK_BACK = 50
 """Messages of a thread among which its inner voice must be: it comes first."""
 NAME_LIMIT = 100
+_MENTION = re.compile("@(?=everyone|here)|(?<=<)@")
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
 
 
@@ -67,8 +69,11 @@ def permissions_in(channel: object) -> discord.Permissions:
 
 
 def thread_name(question: str) -> str:
-    """``💭 <question…>`` on one line, within what Discord allows, and nothing hidden in it."""
-    return f"💭 {title(question, NAME_LIMIT - units('💭 '))}"
+    """``💭 <question…>`` on one line, within what Discord allows, and nothing hidden in it.
+
+    A name has no ``allowed_mentions``, but Discord may repeat it in a message of its own: what would be a mention has another @.
+    """
+    return f"💭 {_MENTION.sub('＠', title(question, NAME_LIMIT - units('💭 ')))}"
 
 
 async def open_thread(message: discord.Message, question: str, *, archive_minutes: ArchiveMinutes) -> discord.Thread:

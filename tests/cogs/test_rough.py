@@ -84,6 +84,7 @@ async def test_whatever_is_asked_is_answered_in_one_thread(world: World, questio
         ("👀" * 200, "💭 " + "👀" * 48 + "…"),
         ("\u202eabc\u2066d\u200b\u200fe", "💭 abcde"),
         ("\u200b\ufe0f\u3164", "💭 …"),
+        ("@everyone @\u200bhere <\u200b@1> <@&2> a@b.c", "💭 ＠everyone ＠here <＠1> <＠&2> a@b.c"),
     ],
 )
 def test_a_thread_always_has_a_name(question: str, name: str) -> None:

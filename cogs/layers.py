@@ -20,7 +20,7 @@ from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, find_me
 from bot.ui.text import title, units
 from bot.ui.tokens import tokens_of
 from models.dump import What
-from models.types import LensName
+from models.types import LensName, whole
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -257,6 +257,7 @@ class Layers(commands.Cog):
 
 def _choices(current: str, offered: list[tuple[str, str]]) -> list[app_commands.Choice[str]]:
     """What is typed first, as it is, then what is offered."""
+    current = whole(current)
     typed = [(current, current)] if current.strip() else []
     unique = {value: name for name, value in [*typed, *offered] if value.strip()}
     return [

@@ -117,6 +117,15 @@ async def test_a_number_that_can_be_no_answer_is_none(world: World, number: str,
     check(world)
 
 
+async def test_half_a_character_is_not_offered_back(world: World) -> None:
+    await world.ask()
+    for option in ("positions", "depths"):
+        offered = await world.bob.autocomplete(world.channel, "dump", option, "1\ud83d")
+        assert offered[0]["value"] == "1\ufffd"
+    assert "\ufffd" in read(await world.bob.slash(world.channel, "track", words="half\ud83d"))
+    check(world)
+
+
 @pytest.mark.parametrize("name", ["layers", "dump", "track"])
 async def test_a_link_opens_no_other_channel(world: World, name: str) -> None:
     await world.ask()

@@ -158,7 +158,7 @@ async def _standing(thread: discord.Thread) -> list[discord.Message]:
 
 
 async def _amend(message: discord.Message, view: discord.ui.LayoutView) -> None:
-    await persist(lambda: message.edit(view=view), "finishing an inner voice")
+    await persist(lambda: message.edit(view=view, allowed_mentions=discord.AllowedMentions.none()), "finishing an inner voice")
 
 
 async def write_sureness(thread: discord.Thread, last: discord.Message, voice: InnerVoice, *, archive: bool) -> None:
@@ -169,9 +169,12 @@ async def write_sureness(thread: discord.Thread, last: discord.Message, voice: I
     """
     if archive:  # messages of a collapsed thread cannot be edited
         await persist(lambda: thread.edit(archived=False), "opening a thread again")
-    view = PicturePart(voice)
+    view, nobody = PicturePart(voice), discord.AllowedMentions.none()  # discord.py says it by itself only where content is edited
     with urgency(Urgency.VOICE):
-        await persist(lambda: last.edit(view=view, attachments=[picture_file(voice)]), "writing how sure an answer was")
+        await persist(
+            lambda: last.edit(view=view, attachments=[picture_file(voice)], allowed_mentions=nobody),
+            "writing how sure an answer was",
+        )
     if archive:
         await _collapse(thread)
 

@@ -16,7 +16,7 @@ demo: setup model ## the bot in a local Discord in your browser
 test: setup-dev model ## everything but what takes minutes by itself
 	$(PARALLEL) -m "not slow and not faults" $(PYTEST_FLAGS)
 
-test-slow: setup-dev model ## fifty answers against an untouched model
+test-slow: setup-dev model ## fifty answers against an untouched model, ten thousand hostile questions
 	$(BIN)/pytest -m slow $(PYTEST_FLAGS)
 
 test-faults: setup-dev ## the bot killed, cut off, and asked by a thousand people at once

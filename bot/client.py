@@ -19,6 +19,7 @@ from bot.ui.back import Back
 from bot.ui.controls import CONTROLS
 from bot.ui.discord_clock import DiscordClock
 from bot.ui.own import OwnMessages
+from bot.ui.text import title
 from bot.ui.translator import CommandTranslator
 from bot.ui.trouble import TROUBLE, described, watch
 from bot.ui.views import InnerVoiceButton, RoadSelect, RunButton
@@ -30,6 +31,15 @@ log = logging.getLogger(__name__)
 # The bot has no voice channels; without this discord.py warns at each start that its voice libraries are missing.
 discord.VoiceClient.warn_nacl = False
 discord.VoiceClient.warn_dave = False
+
+ENTRY_POINT = 50240
+"""Discord's code for: a command that opens an Activity (its Entry Point) cannot be removed by an update of all commands."""
+HAS_ENTRY_POINT = (
+    "Discord refused the slash commands (HTTP 400, code 50240): this application has an Entry Point command, which Discord makes "
+    "for an Activity, and which no update of all commands may remove. Until then the commands of before stay, and mentions work. "
+    "Turn Activities off for this application at https://discord.com/developers/applications, or give the bot an application of "
+    "its own; then start again"
+)
 
 EXTENSIONS = (
     "cogs.errors",
@@ -107,7 +117,10 @@ class ForwardPassBot(commands.AutoShardedBot):
         try:
             await self.tree.sync()
         except TROUBLE as error:
-            log.warning("the slash commands could not be sent to Discord (%s): the next start tries again", described(error))
+            if getattr(error, "code", None) == ENTRY_POINT:
+                log.warning(HAS_ENTRY_POINT)
+            else:
+                log.warning("the slash commands could not be sent to Discord (%s): the next start tries again", described(error))
             return
         await self.app.synced_commands.put(scope, digest)
         log.info("sent %d commands to Discord", len(payload))
@@ -127,7 +140,7 @@ class ForwardPassBot(commands.AutoShardedBot):
 
     async def _presence(self, status: discord.Status, text: str) -> None:
         try:
-            await self.change_presence(status=status, activity=discord.CustomActivity(text[:128]))
+            await self.change_presence(status=status, activity=discord.CustomActivity(title(text, 128)))
         except (discord.DiscordException, *TROUBLE) as error:
             # The gateway is just reconnecting; a presence is not worth more.
             log.info("the presence was not shown: %s", described(error))

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from discord.http import HTTPClient, Ratelimit, Route
 
+from bot.mentions import guarded, guarded_form
 from bot.services.limiter import Limiter, NoRoomError, Turn, Urgency, Wish, wished
 
 _turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
@@ -45,11 +46,12 @@ class LimitedHTTP(HTTPClient):
         self._resting: set[asyncio.Task[None]] = set()
 
     async def request(self, route: Route, **kwargs: Any) -> Any:
-        """As discord.py's, when its turn has come. A typing sign without room is left out, and nobody misses it.
+        """As discord.py's, when its turn has come, and without pings. A typing sign without room is left out: nobody misses it.
 
         Raises:
             NoRoomError: an edit that is not worth waiting for.
         """
+        kwargs |= {name: guard(kwargs[name]) for name, guard in (("json", guarded), ("form", guarded_form)) if name in kwargs}
         default = BY_ROUTE.get((route.method, route.path), Urgency.ACKNOWLEDGE)
         wish = wished() if default is not Urgency.TYPING else None
         try:

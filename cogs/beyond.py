@@ -17,6 +17,7 @@ from bot.ui.card_reply import CardReply, wait_for
 from bot.ui.compare import ComparisonCard
 from bot.ui.markup import plain
 from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, in_thread, lead, locale_of
+from bot.ui.text import title, units
 from bot.ui.views import run_row
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Beyond(commands.Cog):
             return []
         fitting = [c for c in (crossing.choices if crossing else ()) if current.casefold() in c.text.casefold()]
         return [
-            app_commands.Choice(name=show.road_label(c, locale_of(interaction))[:100], value=f"id:{c.id}")
+            app_commands.Choice(name=title(show.road_label(c, locale_of(interaction))), value=f"id:{c.id}")
             for c in fitting[: show.MOST_ROADS]
         ]
 
@@ -189,7 +190,7 @@ def _answer_card(text: str, run_id: str, locale: str) -> show.Card:
 
 def _offered(questions: Sequence[str]) -> list[app_commands.Choice[str]]:
     """As many as Discord shows, and none that is too long for it."""
-    return [app_commands.Choice(name=text, value=text) for text in questions if len(text) <= 100][:25]
+    return [app_commands.Choice(name=text, value=text) for text in questions if units(text) <= 100][:25]
 
 
 def _request(interaction: Press, question: str) -> AskRequest:

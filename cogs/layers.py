@@ -17,10 +17,10 @@ from bot.services.layers import words_of
 from bot.services.places import depth_choices, depths_of
 from bot.ui import layers as show
 from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, find_message, lead, locale_of, turn
-from bot.ui.text import clip
+from bot.ui.text import title, units
 from bot.ui.tokens import tokens_of
 from models.dump import What
-from models.types import LensName
+from models.types import LensName, whole
 
 if TYPE_CHECKING:
     from bot.client import ForwardPassBot
@@ -141,7 +141,7 @@ class Layers(commands.Cog):
         tokens = [] if trace is None else tokens_of(trace, locale_of(interaction))
         wanted = current.strip().casefold()
         fitting = [token for token in tokens if wanted in token.label.casefold()]
-        return [app_commands.Choice(name=clip(f"{token.label} · {token.note}", 100), value=token.t + 1) for token in fitting[:25]]
+        return [app_commands.Choice(name=title(f"{token.label} · {token.note}"), value=token.t + 1) for token in fitting[:25]]
 
     @dump.autocomplete("positions")
     async def position_choices(self, interaction: Press, current: str) -> list[app_commands.Choice[str]]:
@@ -150,7 +150,7 @@ class Layers(commands.Cog):
         tokens = [] if trace is None else tokens_of(trace, locale_of(interaction))
         done, comma, rest = current.rpartition(",")
         fitting = [token for token in tokens if rest.strip().casefold() in token.label.casefold()]
-        offered = [(clip(f"{done}{comma}{token.label}", 100), f"{done}{comma}{token.t + 1}") for token in fitting]
+        offered = [(f"{done}{comma}{token.label}", f"{done}{comma}{token.t + 1}") for token in fitting]
         return _choices(current, offered)
 
     @dump.autocomplete("depths")
@@ -265,10 +265,11 @@ class Layers(commands.Cog):
 
 def _choices(current: str, offered: list[tuple[str, str]]) -> list[app_commands.Choice[str]]:
     """What is typed first, as it is, then what is offered."""
+    current = whole(current)
     typed = [(current, current)] if current.strip() else []
     unique = {value: name for name, value in [*typed, *offered] if value.strip()}
     return [
-        app_commands.Choice(name=clip(name, 100), value=value) for value, name in list(unique.items())[:25] if len(value) <= 100
+        app_commands.Choice(name=title(name), value=value) for value, name in list(unique.items())[:25] if units(value) <= 100
     ]
 
 

@@ -38,6 +38,15 @@ class Turn:
     text: str = field(repr=False)
 
 
+def whole(text: str, instead: Literal["replace", "ignore"] = "replace") -> str:
+    """The text without halves of characters: JSON can bring a lone surrogate, which can be neither read, stored nor sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", instead)
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One question for the answer pass."""
@@ -50,6 +59,9 @@ class Job:
     request_id: str | None = None
     road: Road | None = field(default=None, repr=False)
     """Go on from here instead of beginning anew; question, history and style are then those of the road's answer."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "question", whole(self.question))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from models.findings import Watched
 from models.roads import check_place
 from models.sentences import Sentence
 from models.trace import Trace
-from models.types import LensName
+from models.types import LensName, whole
 
 MOST_WORDS = 5
 MOST_ROWS = 16
@@ -174,6 +174,7 @@ def words_of(text: str) -> tuple[str, ...]:
     Raises:
         NoInnerVoiceError: there is none, or too many.
     """
+    text = whole(text)
     parts = [part.strip() for part in text.replace("，", ",").replace("、", ",").split(",")] if _commas(text) else text.split()
     words = tuple(dict.fromkeys(part for part in parts if part))
     if not 1 <= len(words) <= MOST_WORDS:

@@ -30,6 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from models.types import whole
+
 STATES = ("queued", "answering", "answered", "told", "failed", "cancelled")
 SOURCES = ("mention", "reply", "dm", "slash", "cli")
 
@@ -49,6 +51,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Words(TypeDecorator[str]):
+    """A text of a person or a model. No database takes half a character, and PostgreSQL no NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else whole(value).replace("\0", "\ufffd")
 
 
 class Base(DeclarativeBase):
@@ -90,8 +102,8 @@ class RunRow(Base):
     style: Mapped[str | None] = mapped_column(String(16))
     sampling: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error_kind: Mapped[str | None] = mapped_column(String(64))
-    error_text: Mapped[str | None] = mapped_column(Text)
-    question: Mapped[str] = mapped_column(Text)
+    error_text: Mapped[str | None] = mapped_column(Words)
+    question: Mapped[str] = mapped_column(Words)
     private: Mapped[bool] = mapped_column(Boolean, server_default=false())
 
     attempts: Mapped[int] = mapped_column(server_default="0")
@@ -110,7 +122,7 @@ class RunRow(Base):
     revision: Mapped[str | None] = mapped_column(Text)
     dtype: Mapped[str | None] = mapped_column(String(16))
     seed: Mapped[int | None] = mapped_column(BigInteger)
-    answer_text: Mapped[str | None] = mapped_column(Text)
+    answer_text: Mapped[str | None] = mapped_column(Words)
     finish: Mapped[str | None] = mapped_column(String(16))
     dropped_turns: Mapped[int | None]
     thinking: Mapped[int | None]

@@ -13,7 +13,7 @@ import discord
 from bot.services.beyond import Crossing, Fork, SecondThoughts, Why
 from bot.services.compare import Reading
 from bot.services.monologue import Line, tongue_of
-from bot.ui.text import clip, escape
+from bot.ui.text import clip, escape, title, units
 from bot.ui.views import RoadSelect
 from bot.ui.voice_message import ACCENT
 from bot.ui.wording import ENGLISH, Words, words
@@ -70,8 +70,8 @@ class CrossingCard(Card):
         say = words(locale)
         options = [
             discord.SelectOption(
-                label=clip(road_label(choice, locale), 100),
-                description=clip(_where(choice, say), 100),
+                label=title(road_label(choice, locale)),
+                description=title(_where(choice, say)),
                 value=f"{crossing.t}:{choice.id}",
             )
             for choice in crossing.choices[:MOST_ROADS]
@@ -148,7 +148,7 @@ def everything_texts(lines: tuple[Line, ...], locale: str = ENGLISH) -> list[str
     found: list[str] = []
     for line in lines:
         text = clip(escape(line.text), 3500)
-        if found and len(found[-1]) + len(text) + 2 <= 3500:
+        if found and units(found[-1]) + units(text) + 2 <= 3500:
             found[-1] += f"\n\n{text}"
         else:
             found.append(text)

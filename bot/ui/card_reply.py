@@ -100,7 +100,7 @@ class CardReply:
             try:
                 now = await self._interaction.followup.fetch_message(message.id)
                 if gist_of(now) != gist("", card):
-                    await persist(lambda: message.edit(view=card, attachments=card.files()), "the last word")
+                    await persist(lambda: message.edit(**_shown(card)), "the last word")
             except TROUBLE as error:
                 log.info("a card was not looked after: %s", described(error))
 
@@ -133,7 +133,7 @@ class CardReply:
         try:
             if partial is not None:
                 with contextlib.suppress(discord.NotFound):  # somebody deleted it
-                    return await persist(lambda: partial.edit(view=card, attachments=card.files()), "showing a card")
+                    return await persist(lambda: partial.edit(**_shown(card)), "showing a card")
             return await self._post(channel, card)
         except discord.Forbidden:
             return await self._post(self._interaction.user, card)
@@ -185,6 +185,11 @@ class CardReply:
                 pump.cancel()
         pump.cancel()
         await asyncio.gather(pump, return_exceptions=True)
+
+
+def _shown(card: Card) -> dict[str, Any]:
+    """For an edit; discord.py says by itself whom a message may ping only where content is edited."""
+    return {"view": card, "attachments": card.files(), "allowed_mentions": discord.AllowedMentions.none()}
 
 
 async def wait_for(interaction: Press, work: Work, *, private: bool) -> None:

@@ -15,7 +15,7 @@ import discord
 
 from bot.render.export import Format
 from bot.render.shades import COLOURS
-from bot.ui.text import clip
+from bot.ui.text import title
 from bot.ui.views import RUN_ID, InnerVoiceButton, OfRun, RunButton, chosen, row_of
 from bot.ui.wording import ENGLISH, words
 from models.dump import WHATS
@@ -220,7 +220,7 @@ def _token_options(tokens: Sequence[Token], page: int, locale: str) -> list[disc
     say, pages = words(locale), pages_of(len(tokens))
     page = max(0, min(page, pages - 1))
     options = [
-        discord.SelectOption(label=clip(token.label, 100), value=str(token.t), description=clip(token.note, 100) or None)
+        discord.SelectOption(label=title(token.label), value=str(token.t), description=title(token.note) if token.note else None)
         for token in tokens_on(tokens, page)
     ]
     if page > 0:

@@ -19,7 +19,7 @@ import discord
 
 from bot.ui import trouble
 from bot.ui.own import Gist, gist, gist_of, interaction_of
-from bot.ui.text import CONTENT_LIMIT
+from bot.ui.text import CONTENT_LIMIT, units
 from bot.ui.trouble import TROUBLE, described, passing, persist
 from bot.ui.wording import words
 
@@ -185,8 +185,12 @@ def _marked(part: Part, interaction: Press) -> Part:
     """With a small line that says that it may be a repeat, where there is room."""
     locale = interaction.client.app.config.discord.locale_for(interaction.locale)
     note = words(locale)("perhaps_again")
-    if part.content is not None and len(part.content) + len(note) < CONTENT_LIMIT:
+    if part.content is not None and units(part.content) + len(note) < CONTENT_LIMIT:
         return replace(part, content=f"{part.content}\n{note}")
-    if isinstance(part.view, discord.ui.LayoutView) and part.view.content_length() + len(note) < MOST_TEXT:
+    if isinstance(part.view, discord.ui.LayoutView) and _length(part.view) + len(note) < MOST_TEXT:
         part.view.add_item(discord.ui.TextDisplay(note))
     return part
+
+
+def _length(view: discord.ui.LayoutView) -> int:
+    return sum(units(item.content) for item in view.walk_children() if isinstance(item, discord.ui.TextDisplay))

@@ -34,7 +34,7 @@ everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channe
 ARCHIVED = 50083
 """Discord's code for: this thread is archived."""
 BAD_REQUEST = 400
-_LINK = re.compile(r"(?:.*/)?(\d{15,20})/?")
+_LINK = re.compile(r"(?:.*/)?(\d{15,})/?", re.ASCII)
 
 
 class Shown(Protocol):
@@ -70,7 +70,12 @@ async def find(interaction: Press, link: str | None, *, own: bool = False) -> Ru
     linked = _LINK.fullmatch(link.strip()) if link else None
     if link and linked is None:
         raise NoInnerVoiceError("That is not a link to a message. Copy the link of one of my answers.")
-    return await find_message(interaction, int(linked[1]) if linked else None, own=own)
+    return await find_message(interaction, _id(linked[1]) if linked else None, own=own)
+
+
+def _id(digits: str) -> int:
+    """An id of Discord's, which has 63 bits; 0, which no message has, for any other number."""
+    return int(digits) if len(digits) < 20 and int(digits) < 1 << 63 else 0
 
 
 async def find_message(interaction: Press, message_id: int | None, *, own: bool = False) -> Run:

@@ -25,6 +25,7 @@ from bot.ui.controls import answer_view
 from bot.ui.delivery import waits
 from bot.ui.failures import unexpected
 from bot.ui.places import Place
+from bot.ui.text import CONTENT_LIMIT, units
 from bot.ui.threads import open_thread, write_sureness, write_voice
 from bot.ui.trouble import TROUBLE, UNKNOWN_MESSAGE, described, passing, persist
 from bot.ui.wording import told, words
@@ -162,7 +163,7 @@ class Telling:
         """Add a small line or the button to the answer; when even that fails, say it in a message of its own."""
         run, message, surface, since = shown.run, shown.message, shown.place.surface, self._back.turns
         said = getattr(message, "content", "")  # what cannot be read cannot be added to
-        content = f"{said}\n{line}" if line and len(said) + len(line) < 2000 else said
+        content = f"{said}\n{line}" if line and units(said) + units(line) < CONTENT_LIMIT else said
         view = self.under(run, voice=True) if voice else None
         try:
             if said:

@@ -1,4 +1,8 @@
-"""Text as Discord wants it: escaped, clipped, cut into messages with code fences intact. Knows neither messages nor models."""
+"""Text as Discord wants it: escaped, clipped, cut into messages with code fences intact. Knows neither messages nor models.
+
+Lengths are UTF-16 code units here, in which an emoji counts twice. Discord's documentation says “characters”. Its staff once
+said code points (discord/discord-api-docs#1315), and others report units for names and labels; units are never fewer.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import re
 import unicodedata
 
 import discord
+
+from models.types import whole
 
 CONTENT_LIMIT = 2000
 _CLOSING = "\n```"
@@ -17,16 +23,42 @@ _SPECIAL = re.compile(r"[\\`*_~|<\[\]]|:(?=//|[\w~+-]+:)")
 # What means something at the beginning of a line: quotes, headings, lists, small print.
 _LEADING = re.compile(r"^([^\S\n]*)(?=[>#+-])|^([^\S\n]*\d+)(?=[.)])", re.MULTILINE)
 
+# In a title: a flag that is written with tags and a joiner between two emoji stand; what breaks lines becomes a blank; what turns
+# lines around, hides in them or is no character goes.
+_EMOJI = "\u2194-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001fbff"
+_UNTITLED = re.compile(
+    "(?P<stands>\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+    f"|(?<=[{_EMOJI}\ufe0f])\u200d(?=[{_EMOJI}]))"
+    "|(?P<breaks>[\x00-\x1f\x7f-\x9f\u2028\u2029])"
+    "|[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff\ufff0-\ufffb\ufffe\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff]"
+)
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and symbols that nobody sees."""
+
+
+def units(text: str) -> int:
+    """Its length as Discord may count it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def title(text: str, limit: int = 100) -> str:
+    """A text as a name or a label: one line, with nothing in it that hides or turns it around; “…” where nothing is left."""
+    clean = _UNTITLED.sub(lambda found: found[0] if found["stands"] else " " if found["breaks"] else "", whole(text, "ignore"))
+    seen = any(not unicodedata.category(char).startswith(("M", "Z")) and char not in _BLANK for char in clean)
+    return clip(" ".join(clean.split()), limit) if seen else "…"
+
 
 def escape(text: str) -> str:
     """Text that shows in Discord exactly as it is: no markdown, no mention, no link, no emoji out of letters."""
-    marked = _SPECIAL.sub(lambda found: f"\\{found[0]}", discord.utils.escape_mentions(text))
+    marked = _SPECIAL.sub(lambda found: f"\\{found[0]}", discord.utils.escape_mentions(whole(text)))
     return _LEADING.sub(lambda found: f"{found[0]}\\", marked)
 
 
 def clip(text: str, limit: int) -> str:
-    """At most ``limit`` characters, with an ellipsis where something was cut."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    """At most ``limit`` units, with an ellipsis where something was cut; no emoji and no letter with its marks is cut apart."""
+    text = whole(text)
+    return text if units(text) <= limit else text[: _boundary(text, limit - 1)].rstrip() + "…"
 
 
 def quoted(question: str) -> str:
@@ -45,12 +77,12 @@ def split(text: str, limit: int = CONTENT_LIMIT) -> list[str]:
     Nothing but blanks is lost, and no part is empty.
     """
     parts: list[str] = []
-    fence, rest = "", text
+    fence, rest = "", whole(text)
     while rest.strip():
         head = f"{fence}\n" if fence else ""
-        whole = closed(head + rest)
-        if len(whole) <= limit:
-            return [*parts, whole]
+        last = closed(head + rest)
+        if units(last) <= limit:
+            return [*parts, last]
         piece, rest = _cut(rest, limit - len(head) - len(_CLOSING))
         if piece.strip():
             parts.append(closed(head + piece))
@@ -67,21 +99,45 @@ def _cut(text: str, room: int) -> tuple[str, str]:
 
 
 def _cut_at(text: str, room: int) -> int:
+    end = _fitting(text, room)
     for mark in ("\n\n", "\n", " "):
-        at = text.rfind(mark, room // 2, room)
+        at = text.rfind(mark, end // 2, end)
         if at > 0:
             return at + len(mark)
-    at = room
-    while at > room // 2 and _belong_together(text[at - 1], text[at]):
+    return _boundary(text, room)
+
+
+def _fitting(text: str, room: int) -> int:
+    """How many characters have room."""
+    at = min(room, len(text))
+    while (over := units(text[:at]) - room) > 0:
+        at -= -(-over // 2)
+    return at
+
+
+def _boundary(text: str, room: int) -> int:
+    """The same, up to the end of what belongs together; within it when that is longer than half of the room."""
+    at = end = _fitting(text, room)
+    while end // 2 < at < len(text) and _belong_together(text, at):
         at -= 1
-    return at if at > room // 2 else room
+    return at if at > end // 2 else end
 
 
-def _belong_together(left: str, right: str) -> bool:
-    """Backticks of one fence, a letter and its accent, the parts of one emoji."""
-    if left == right == "`" or "\u200d" in (left, right):
+def _belong_together(text: str, at: int) -> bool:
+    """Backticks of one fence, a letter and its marks, the parts of one emoji, the letters of a flag."""
+    left, right = text[at - 1], text[at]
+    if left == right == "`" or "\u200d" in (left, right) or unicodedata.category(right).startswith("M"):
         return True
-    return bool(unicodedata.combining(right)) or right == "\ufe0f" or "\U0001f3fb" <= right <= "\U0001f3ff"
+    if _is_flag(left) and _is_flag(right):
+        return (at - len(text[:at].rstrip(_FLAG_LETTERS))) % 2 == 1
+    return "\U0001f3fb" <= right <= "\U0001f3ff" or "\U000e0020" <= right <= "\U000e007f" or "\u1160" <= right <= "\u11ff"
+
+
+_FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+
+
+def _is_flag(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
 
 
 def _open_fence(text: str) -> str:

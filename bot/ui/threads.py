@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from bot.config import Config
 from bot.sections import InnerVoice as Mode
 from bot.services.limiter import Urgency, urgency
 from bot.services.voice import InnerVoice
-from bot.ui.text import clip
+from bot.ui.text import title, units
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file, title
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 ArchiveMinutes = Literal[60, 1440, 4320, 10080]
 LOOK_BACK = 50
 """Messages of a thread among which its inner voice must be: it comes first."""
+NAME_LIMIT = 100
+_MENTION = re.compile("@(?=everyone|here)|(?<=<)@")
 _THREAD_PERMISSIONS = ("create_public_threads", "send_messages_in_threads", "attach_files")
 
 
@@ -66,8 +69,11 @@ def permissions_in(channel: object) -> discord.Permissions:
 
 
 def thread_name(question: str) -> str:
-    """``💭 <question…>`` on one line, within Discord's 1 to 100 characters."""
-    return clip("💭 " + (" ".join(question.split()) or "…"), 100)
+    """``💭 <question…>`` on one line, within what Discord allows, and nothing hidden in it.
+
+    A name has no ``allowed_mentions``, but Discord may repeat it in a message of its own: what would be a mention has another @.
+    """
+    return f"💭 {_MENTION.sub('＠', title(question, NAME_LIMIT - units('💭 ')))}"
 
 
 async def open_thread(message: discord.Message, question: str, *, archive_minutes: ArchiveMinutes) -> discord.Thread:
@@ -79,7 +85,7 @@ async def open_thread(message: discord.Message, question: str, *, archive_minute
 
     async def attempt() -> discord.Thread:
         try:
-            return await message.create_thread(name=thread_name(question), auto_archive_duration=archive_minutes)
+            return await _as_bot(message).create_thread(name=thread_name(question), auto_archive_duration=archive_minutes)
         except TROUBLE:
             found = await _existing(message)
             if found is None:
@@ -87,6 +93,14 @@ async def open_thread(message: discord.Message, question: str, *, archive_minute
             return found
 
     return await persist(attempt, "opening a thread")
+
+
+def _as_bot(message: discord.Message) -> discord.Message | discord.PartialMessage:
+    """Without the token by which a message came: what is written into a thread that it opened would lack ``allowed_mentions``."""
+    channel = None if message.guild is None else message.guild.get_channel(message.channel.id)
+    if isinstance(message, discord.WebhookMessage) and isinstance(channel, discord.TextChannel):
+        return channel.get_partial_message(message.id)
+    return message
 
 
 async def _existing(message: discord.Message) -> discord.Thread | None:
@@ -148,7 +162,7 @@ async def standing_voice(thread: discord.Thread) -> list[discord.Message]:
 
 
 async def _amend(message: discord.Message, view: discord.ui.LayoutView) -> None:
-    await persist(lambda: message.edit(view=view), "finishing an inner voice")
+    await persist(lambda: message.edit(view=view, allowed_mentions=discord.AllowedMentions.none()), "finishing an inner voice")
 
 
 async def write_sureness(thread: discord.Thread, last: discord.Message, voice: InnerVoice, *, archive: bool) -> None:
@@ -159,9 +173,12 @@ async def write_sureness(thread: discord.Thread, last: discord.Message, voice: I
     """
     if archive:  # messages of a collapsed thread cannot be edited
         await persist(lambda: thread.edit(archived=False), "opening a thread again")
-    view = PicturePart(voice)
+    view, nobody = PicturePart(voice), discord.AllowedMentions.none()  # discord.py says it by itself only where content is edited
     with urgency(Urgency.VOICE):
-        await persist(lambda: last.edit(view=view, attachments=[picture_file(voice)]), "writing how sure an answer was")
+        await persist(
+            lambda: last.edit(view=view, attachments=[picture_file(voice)], allowed_mentions=nobody),
+            "writing how sure an answer was",
+        )
     if archive:
         await _collapse(thread)
 

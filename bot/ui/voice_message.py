@@ -9,7 +9,7 @@ import discord
 
 from bot.render.wording import words as picture_words
 from bot.services.voice import TOO_LONG, InnerVoice
-from bot.ui.text import clip, escape
+from bot.ui.text import clip, escape, units
 from bot.ui.tokens import controls
 from bot.ui.wording import words
 
@@ -37,7 +37,7 @@ def _gathered(texts: Iterable[str], limit: int) -> list[str]:
     """Neighbours joined by an empty line, as long as they stay within the limit."""
     found: list[str] = []
     for text in texts:
-        if found and len(found[-1]) + len(text) + 2 <= limit:
+        if found and units(found[-1]) + units(text) + 2 <= limit:
             found[-1] += f"\n\n{text}"
         else:
             found.append(text)

@@ -16,6 +16,8 @@ import discord
 from discord.http import json_or_text
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
+from bot.mentions import guarded, guarded_form
+
 RESET = (54, 10054)
 """The system's numbers for a reset connection that discord.py takes for an invitation to repeat."""
 
@@ -24,7 +26,10 @@ class CarefulAdapter(AsyncWebhookAdapter):
     """Asks once for what posts; `bot.ui.acknowledging` and `bot.ui.followups` know when it may be asked for again."""
 
     async def request(self, route: Any, session: Any, **kwargs: Any) -> Any:
-        """As discord.py does it, but for the repeats."""
+        """As discord.py does it, but for the repeats, and without pings."""
+        kwargs |= {
+            name: guard(kwargs[name]) for name, guard in (("payload", guarded), ("multipart", guarded_form)) if name in kwargs
+        }
         return await super().request(route, session if route.method != "POST" else _once(session), **kwargs)
 
 

@@ -17,6 +17,8 @@ import jsonschema
 SPEC = Path(__file__).parents[1] / "data" / "openapi.json"
 COMPONENTS_V2 = 1 << 15
 TEXT_DISPLAY = 10
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_HALVES = re.compile("[\ud800-\udfff]")
 Schema = dict[str, Any]
 
 
@@ -87,22 +89,57 @@ def beyond_the_schema(path: str, body: Any) -> list[str]:
     if not isinstance(body, dict):
         return []
     message = body.get("data") or body if path.endswith("/callback") else body
-    return [*_of_content(message), *_of_components(message)]
+    return [*_of_content(message), *_of_mentions(message), *_of_components(message), *_of_names(message), *_of_halves(body)]
+
+
+def units(text: str) -> int:
+    """UTF-16 code units: as a JavaScript client counts, and never fewer than the code points that the API may count."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _of_names(message: Schema) -> list[str]:
+    """A thread's name, choices while typing, files and their alternative texts; names and labels are one plain line."""
+    choices = message.get("choices") or []
+    files = [*(message.get("attachments") or []), *_items(message.get("components") or [])]
+    named = [(message.get("name"), 100), *((choice[key], 100) for choice in choices for key in ("name", "value"))]
+    named += [(file.get("filename"), 255) for file in files] + [(file.get("description"), 1024) for file in files]
+    found = [f"a name of {units(name)} units" for name, most in named if isinstance(name, str) and not 1 <= units(name) <= most]
+    every = list(_walk(message.get("components") or []))
+    lines = [message.get("name"), *(choice["name"] for choice in choices), *(file.get("filename") for file in files)]
+    lines += [part.get(key) for part in every for key in ("label", "placeholder")]
+    lines += [option.get(key) for part in every for option in part.get("options") or [] for key in ("label", "description")]
+    return found + [
+        f"the name {line!a}" for line in lines if isinstance(line, str) and (_STEERING.search(line) or not line.strip())
+    ]
+
+
+def _items(components: list[Schema]) -> list[Schema]:
+    return [item for part in _walk(components) for item in part.get("items", [])]
+
+
+def _of_halves(body: Any) -> list[str]:
+    """Lone surrogates, which no JSON parser has to take."""
+    return ["half a character"] if _HALVES.search(json.dumps(body, ensure_ascii=False)) else []
 
 
 def _of_content(message: Schema) -> list[str]:
     content, found = message.get("content"), []
     if isinstance(content, str):
-        if len(content) > 2000:
-            found.append(f"content of {len(content)} characters")
+        if units(content) > 2000:
+            found.append(f"content of {units(content)} units")
         if not content.strip() and not message.get("components"):
             found.append("an empty message")
-        if "allowed_mentions" not in message:
-            found.append("content without allowed_mentions")
-    allowed = message.get("allowed_mentions") or {}
-    if allowed.get("parse"):
-        found.append(f"may ping {allowed['parse']}")
     return found
+
+
+def _of_mentions(message: Schema) -> list[str]:
+    """Whatever can hold words can ping: content, embeds and the text of components, in edits as well."""
+    speaks = isinstance(message.get("content"), str) or bool(message.get("embeds"))
+    speaks = speaks or any(part["type"] == TEXT_DISPLAY for part in _walk(message.get("components") or []))
+    allowed = message.get("allowed_mentions")
+    if not isinstance(allowed, dict) or "parse" not in allowed:
+        return ["text without allowed_mentions"] if speaks else []
+    return [f"may ping {kind} {allowed[kind]}" for kind in ("parse", "users", "roles") if allowed.get(kind)]
 
 
 def _of_components(message: Schema) -> list[str]:
@@ -115,11 +152,11 @@ def _of_components(message: Schema) -> list[str]:
     found += [text for part in every for text in _of_control(part)]
     if not message.get("flags", 0) & COMPONENTS_V2:
         return found + [f"component {part['type']} needs Components V2" for part in components if part["type"] != 1]
-    text = sum(len(part["content"]) for part in every if part["type"] == TEXT_DISPLAY)
+    text = sum(units(part["content"]) for part in every if part["type"] == TEXT_DISPLAY)
     if len(every) > 40:
         found.append(f"{len(every)} components")
     if text > 4000:
-        found.append(f"{text} characters of text")
+        found.append(f"{text} units of text")
     if message.get("content") or message.get("embeds"):
         found.append("Components V2 beside content")
     named = {attachment["filename"] for attachment in message.get("attachments") or []}
@@ -136,7 +173,7 @@ def _of_control(part: Schema) -> list[str]:
         found.append("a row of more than five buttons, or of a select and more")
     if part["type"] == 2 and not part.get("label") and not part.get("emoji"):
         found.append("a button with nothing on it")
-    if len(part.get("label") or "") > 80 or len(part.get("placeholder") or "") > 150:
+    if units(part.get("label") or "") > 80 or units(part.get("placeholder") or "") > 150:
         found.append("a label is too long")
     options = part.get("options") or []
     if part["type"] == 3 and not 1 <= len(options) <= 25:
@@ -144,7 +181,7 @@ def _of_control(part: Schema) -> list[str]:
     if len({option["value"] for option in options}) < len(options):
         found.append("two options have one value")
     for option in options:
-        if any(len(option.get(key) or "") > 100 for key in ("label", "value", "description")) or not option["label"]:
+        if any(units(option.get(key) or "") > 100 for key in ("label", "value", "description")) or not option["label"]:
             found.append(f"the option {option['label']}")
     return found
 

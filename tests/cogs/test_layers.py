@@ -91,6 +91,41 @@ async def test_what_cannot_be_is_said(world: World) -> None:
     check(world)
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (str(1 << 63), "cannot find that answer"),
+        ("9" * 20, "cannot find that answer"),
+        ("9" * 5000, "cannot find that answer"),
+        ("0" * 30, "cannot find that answer"),
+        ("https://discord.com/channels/1/2/99999999999999999999", "cannot find that answer"),
+        (str((1 << 63) - 1), "cannot find that answer"),
+        ("-123456789012345678", "not a link"),
+        ("１２３４５６７８９０１２３４５６７８", "not a link"),
+        ("٣" * 18, "not a link"),
+        ("\ud800", "not a link"),
+    ],
+)
+async def test_a_number_that_can_be_no_answer_is_none(world: World, number: str, words: str) -> None:
+    await world.ask()
+    given: dict[str, dict[str, Any]] = {"track": {"words": "no"}, "fork": {"word": "no"}}
+    for name in ("layers", "dump", "track", "why", "fork", "reconsider"):
+        result = await world.bob.slash(world.channel, name, answer=number, **given.get(name, {}))
+        assert words in read(result)
+    for name, option in (("layers", "token"), ("dump", "positions"), ("fork", "word")):
+        assert await world.bob.autocomplete(world.channel, name, option, "", answer=number) == []
+    check(world)
+
+
+async def test_half_a_character_is_not_offered_back(world: World) -> None:
+    await world.ask()
+    for option in ("positions", "depths"):
+        offered = await world.bob.autocomplete(world.channel, "dump", option, "1\ud83d")
+        assert offered[0]["value"] == "1\ufffd"
+    assert "\ufffd" in read(await world.bob.slash(world.channel, "track", words="half\ud83d"))
+    check(world)
+
+
 @pytest.mark.parametrize("name", ["layers", "dump", "track"])
 async def test_a_link_opens_no_other_channel(world: World, name: str) -> None:
     await world.ask()

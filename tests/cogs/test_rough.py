@@ -16,6 +16,7 @@ from bot.errors import ModelNotPulledError, StorageError
 from bot.services import voice as service
 from bot.services.monologue import Line
 from bot.ui import trouble
+from bot.ui.text import units
 from bot.ui.threads import thread_name
 from tests.cogs.conftest import ANSWER, FOOT, World, buttons, texts, told
 
@@ -58,6 +59,8 @@ async def test_an_attachment_without_words(world: World) -> None:
         "# a\n> b\n```\nc\n||d|| <@1> <#1> <:a:1> [e](https://example.com)\n-# f",
         "\u202eright to left",
         "Z\u0351\u0343" * 300,
+        "half \ud83d a character",
+        "\x00\x1b[31m\x07",
         "\\",
         "```",
     ],
@@ -68,12 +71,21 @@ async def test_whatever_is_asked_is_answered_in_one_thread(world: World, questio
     assert answer.content.startswith(ANSWER)
     (thread,) = world.channel.threads
     assert thread.name.startswith("💭 ")
-    assert len(thread.name) <= 100
+    assert units(thread.name) <= 100
     assert "\n" not in thread.name
 
 
 @pytest.mark.parametrize(
-    ("question", "name"), [(" \n\t ", "💭 …"), ("a\nb\u2028c", "💭 a b c"), ("x" * 200, "💭 " + "x" * 97 + "…")]
+    ("question", "name"),
+    [
+        (" \n\t ", "💭 …"),
+        ("a\nb\u2028c\x00d", "💭 a b c d"),
+        ("x" * 200, "💭 " + "x" * 96 + "…"),
+        ("👀" * 200, "💭 " + "👀" * 48 + "…"),
+        ("\u202eabc\u2066d\u200b\u200fe", "💭 abcde"),
+        ("\u200b\ufe0f\u3164", "💭 …"),
+        ("@everyone @\u200bhere <\u200b@1> <@&2> a@b.c", "💭 ＠everyone ＠here <＠1> <＠&2> a@b.c"),
+    ],
 )
 def test_a_thread_always_has_a_name(question: str, name: str) -> None:
     assert thread_name(question) == name

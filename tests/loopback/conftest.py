@@ -51,7 +51,24 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
     async with serving(monkeypatch) as server:
         yield server
     assert server.rest.unknown == []
+    assert [call.line for call in server.rest.calls if may_ping(call.body) or too_long(call.body)] == []
     await _gone(threads, tasks)
+
+
+def may_ping(body: Any) -> bool:
+    """Whether a message says something and does not say whom it may ping, or may ping more than the author it replies to."""
+    message = (body.get("data") or body) if isinstance(body, dict) else {}
+    if not any(message.get(key) for key in ("content", "embeds", "components")):
+        return False
+    allowed = message.get("allowed_mentions")
+    return not isinstance(allowed, dict) or allowed.get("parse") != [] or bool(allowed.keys() - {"parse", "replied_user"})
+
+
+def too_long(body: Any) -> bool:
+    """Whether a message or a thread's name is longer than Discord allows, in UTF-16 units."""
+    message = (body.get("data") or body) if isinstance(body, dict) else {}
+    limits = {"content": 2000, "name": 100}
+    return any(len(str(message.get(key) or "").encode("utf-16-le")) > 2 * most for key, most in limits.items())
 
 
 async def _gone(threads: set[threading.Thread], tasks: set[asyncio.Task[Any]]) -> None:

@@ -61,6 +61,17 @@ async def test_each_part_of_a_long_answer_stands_once(server: Server, tmp_path: 
     assert "word479" in second["content"]
 
 
+async def test_the_thread_under_a_long_slash_answer_pings_nobody(server: Server, tmp_path: Path) -> None:
+    """Its last part comes by the interaction's token, and discord.py gives nothing of that the bot's allowed_mentions."""
+    engine = FakeEngine({FOOT: " ".join(f"word{i}" for i in range(480))})
+    async with connected(server, config(tmp_path, sampling={"max_new_tokens": 1000}), engine):
+        await server.slash("ask", question=FOOT)
+        await server.until(lambda: told(server))
+    voice = [call for call in server.rest.named("POST messages") if call.body.get("components")]
+    assert voice
+    assert all(call.body["allowed_mentions"]["parse"] == [] for call in voice)
+
+
 async def test_a_limited_edit_does_not_hold_back_the_whole_answer(server: Server, tmp_path: Path) -> None:
     """One step of the stream is told to wait for half a minute; the final flush does not queue behind it."""
     server.faults.add("PATCH", MESSAGES + r"/\d+", limited(30.0))

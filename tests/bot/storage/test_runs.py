@@ -60,6 +60,14 @@ async def test_the_words_are_in_no_repr(runs, answer):
     assert "secret" not in repr(run) + repr(NewRun("secret words", "dm"))
 
 
+async def test_what_no_database_takes_is_replaced(runs, answer):
+    """PostgreSQL takes no NUL; no database takes half a character, which JSON can bring."""
+    run = await runs.create(NewRun("\ud83dhow\0 many \ud83d\udc40", "dm"))
+    await runs.save_answer(run.id, replace(answer, text="two\0\udc00"), **MODEL)
+    run = await runs.get(run.id)
+    assert (run.question, run.answer_text) == ("\ufffdhow\ufffd many 👀", "two\ufffd\ufffd")
+
+
 async def test_an_answer_comes_back_equal(runs, answer):
     run = await answered(runs, answer, "q")
     assert await runs.load_answer(run.id) == replace(answer, text="answer to q")

@@ -36,7 +36,7 @@ PATH = "/channels/1/messages"
 
 def problems(view: discord.ui.LayoutView, files: list[discord.File] | None = None) -> list[str]:
     named = [{"filename": file.filename} for file in files or []]
-    body = {"components": view.to_components(), "flags": 1 << 15, "attachments": named}
+    body = {"components": view.to_components(), "flags": 1 << 15, "attachments": named, "allowed_mentions": {"parse": []}}
     return beyond_the_schema(PATH, body)
 
 

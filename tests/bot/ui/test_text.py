@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.ui.text import CONTENT_LIMIT, clip, closed, escape, split
+from bot.ui.text import CONTENT_LIMIT, clip, closed, escape, split, title, units
+from models.types import whole
 
 LIMIT = 80  # small, so that short examples are cut often
 PIECES = st.sampled_from(
@@ -54,7 +55,7 @@ def blocks(part: str) -> int:
 @example("x" * 70 + "\n```py\n" + "y" * 70)
 def test_every_part_fits_is_not_empty_and_has_whole_fences(text: str) -> None:
     for part in split(text, LIMIT):
-        assert 0 < len(part) <= LIMIT
+        assert 0 < units(part) <= LIMIT
         assert part.strip()
         assert blocks(part) % 2 == 0
 
@@ -145,5 +146,61 @@ def test_a_mention_is_none(name: str) -> None:
 
 @given(st.text(max_size=60), st.integers(1, 30))
 def test_clipped_it_fits(text: str, limit: int) -> None:
-    assert len(clip(text, limit)) <= limit
-    assert clip(text, 60) == text
+    assert units(clip(text, limit)) <= limit
+    assert clip(text, 120) == whole(text)
+
+
+FAMILY, TONED, FLAG, ENGLAND = "👩‍👩‍👧‍👦", "👍🏽", "🇨🇭", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+
+
+def test_an_emoji_counts_twice() -> None:
+    assert [units(text) for text in ("", "ab", "é", "脚", "👀", FAMILY)] == [0, 2, 1, 1, 2, 11]
+    assert split("👀" * 1000) == ["👀" * 1000]
+    assert [len(part) for part in split("👀" * 1001)] == [998, 3]  # four units are kept for a fence that may have to be closed
+
+
+@pytest.mark.parametrize("whole_one", [FAMILY, TONED, FLAG, ENGLAND, "e\u0301\u0323", "❤️‍🔥", "한"])
+def test_what_belongs_together_is_not_clipped_apart(whole_one: str) -> None:
+    for lead in range(12):
+        cut = clip("x" * lead + whole_one * 40, 60)
+        assert units(cut) <= 60
+        rest = cut[lead:].removesuffix("…")
+        assert rest == whole_one * (len(rest) // len(whole_one))
+
+
+def test_what_is_longer_than_its_room_is_cut_all_the_same() -> None:
+    assert units(clip("a" + "\u0301" * 500, 20)) == 20
+
+
+def test_halves_of_characters_are_replaced_and_found_halves_joined() -> None:
+    assert whole("a\ud83db") == "a\ufffdb"
+    assert whole("\ud83d\udc40") == "👀"
+    assert escape("\ud800") == "\ufffd"
+    assert split("\udc00") == ["\ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("one\r\ntwo\x0b\x00three\u2029four\x85five", "one two three four five"),
+        ("a\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061cb", "ab"),
+        ("a\u200b\u200c\u2060\ufeff\u00ad\u180eb\ufffe", "ab"),
+        ("a\u200db", "ab"),
+        (f"{FAMILY} {TONED} {FLAG} {ENGLAND} ❤️‍🔥", f"{FAMILY} {TONED} {FLAG} {ENGLAND} ❤️‍🔥"),
+        ("x\U000e0067\U000e0062", "x"),
+        ("\ud83da\udc40", "a"),
+        ("سلام", "سلام"),
+        ("Z\u0351\u0343", "Z\u0351\u0343"),
+        ("\u202e \u2800\u3164\ufe0f", "…"),
+        ("", "…"),
+    ],
+)
+def test_a_title_is_one_line_with_nothing_hidden_in_it(text: str, name: str) -> None:
+    assert title(text) == name
+
+
+@given(st.text(max_size=300))
+def test_a_title_fits_and_is_never_empty(text: str) -> None:
+    name = title(text, 40)
+    assert 0 < units(name) <= 40
+    assert name.isprintable() or "\u200d" in name or not re.search("[\x00-\x1f\x7f-\x9f\u2028-\u202e]", name)

@@ -17,7 +17,7 @@ from bot.ui.followups import Part, put
 from bot.ui.pressing import everywhere, find_message, locale_of, say, taken
 from bot.ui.threads import placement_for
 from bot.ui.trouble import TROUBLE, described
-from bot.ui.voice_message import TextPart, WholePart, picture_file, screens, title
+from bot.ui.voice_message import TextPart, WholePart, picture_file, screens, voice_title
 from bot.ui.wording import told, words
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Voice(commands.Cog):
     async def _show(self, interaction: discord.Interaction[ForwardPassBot], voice: InnerVoice) -> None:
         *earlier, last = screens(voice)
         for index, text in enumerate(earlier):
-            await put(interaction, Part(view=TextPart(text, title=title(voice) if index == 0 else "")), private=True)
+            await put(interaction, Part(view=TextPart(text, title=voice_title(voice) if index == 0 else "")), private=True)
         view = WholePart(voice, last, titled=not earlier, note=self._note(interaction))
         await put(interaction, Part(view=view, files=lambda: [picture_file(voice)]), private=True)
 

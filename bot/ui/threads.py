@@ -17,7 +17,7 @@ from bot.services.limiter import Urgency, urgency
 from bot.services.voice import InnerVoice
 from bot.ui.text import title, units
 from bot.ui.trouble import TROUBLE, described, persist
-from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file, title
+from bot.ui.voice_message import PicturePart, TextPart, paragraphs, picture_file, voice_title
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ async def _write_texts(thread: discord.Thread, voice: InnerVoice, stands: Sequen
         await persist(lambda: thread.edit(archived=False), "opening a thread again")
     texts = paragraphs(voice)
     for index, text in enumerate(texts):
-        view = TextPart(text, title=title(voice) if index == 0 else "")
+        view = TextPart(text, title=voice_title(voice) if index == 0 else "")
         if index < len(stands):
             await _amend(stands[index], view)
         else:

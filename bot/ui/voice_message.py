@@ -16,8 +16,8 @@ from bot.ui.wording import words
 # Components V2 allow 4,000 characters of text in all; a part stays well below, so that one message is one screen on a phone.
 # https://docs.discord.com/developers/components/reference
 PART_LIMIT = 1800
-SCREEN_LIMIT = 3200
-"""With the title, the small print and the note it stays below those 4,000."""
+SCREEN_LIMIT = 2900
+"""With the title, the headline, the small print and the note it stays below those 4,000."""
 ACCENT = discord.Colour(0x8E7CC3)
 PICTURE = "heatmap.png"
 
@@ -71,7 +71,7 @@ def small_print(voice: InnerVoice) -> str:
     return f"{sureness}-# " + " · ".join(part for part in parts if part)
 
 
-def title(voice: InnerVoice) -> str:
+def voice_title(voice: InnerVoice) -> str:
     """What stands on top: the name of the thing, and the headline."""
     name = words(voice.locale)("voice_title")
     return f"{name}\n**{escape(voice.headline.text)}**" if voice.headline is not None else name
@@ -101,7 +101,7 @@ class WholePart(discord.ui.LayoutView):
 
     def __init__(self, voice: InnerVoice, text: str, *, titled: bool = True, note: str = "") -> None:
         super().__init__(timeout=None)
-        head: list[discord.ui.Item[discord.ui.LayoutView]] = [discord.ui.TextDisplay(title(voice))] if titled else []
+        head: list[discord.ui.Item[discord.ui.LayoutView]] = [discord.ui.TextDisplay(voice_title(voice))] if titled else []
         self.add_item(_picture_container([*head, discord.ui.TextDisplay(text), discord.ui.Separator()], voice, note))
         for row in controls(voice.run.id, voice.trace, voice.locale):
             self.add_item(row)

@@ -103,7 +103,7 @@ async def open_app(config: Config, *, engine_factory: EngineFactory | None = Non
     async with Database.open(config.storage.resolved_url()) as database:
         runs = RunStore(database, keep_days=config.storage.keep_days)
         tasks.spawn(purge(runs), "purge expired runs")
-        tasks.spawn(give_back_memory(), "give back memory")
+        tasks.spawn(give_back_memory(), "keep memory low")
         seen = Seen(SeenStore(database))
         tasks.spawn(seen.keep(), "keep how far was read")
         line = WaitingLine(max_waiting=config.queue.max_waiting, per_user=config.queue.per_user, running=config.model.max_batch)

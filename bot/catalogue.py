@@ -5,6 +5,7 @@ Knows no message and no page. Sentences are keyed by the English as it stands in
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Any, cast
@@ -14,11 +15,21 @@ import yaml
 from models.sentences import Sentence
 
 ENGLISH, CHINESE = "en-US", "zh-CN"
+_CHINESE, _KANA, _LATIN = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[\u3040-\u30ff]"), re.compile(r"[A-Za-z]")
 
 
 def language_of(locale: str) -> str:
     """The language of the tables for a Discord locale: Simplified Chinese for any Chinese, which all its readers can read."""
     return CHINESE if locale.replace("_", "-").split("-")[0].lower() == "zh" else ENGLISH
+
+
+def written_in(text: str) -> str:
+    """The language of the tables that a text is written in: Chinese where its characters are more than a few foreign words.
+
+    A Chinese character counts for two letters; kana are Japanese, whose readers are told English.
+    """
+    chinese, letters = len(_CHINESE.findall(text)), len(_LATIN.findall(text))
+    return CHINESE if chinese and 2 * chinese >= letters and not _KANA.search(text) else ENGLISH
 
 
 def translated(text: str, locale: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +10,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.catalogue import CHINESE, written_in
 from bot.errors import ForwardPassError, MissingPermissionsError, QueueError, WithheldError
 from bot.services.asked import AskRequest
 from bot.ui.acknowledging import defer, tell
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from bot.client import ForwardPassBot
 
 Source = Literal["mention", "reply", "dm"]
-_CHINESE, _KANA = re.compile(r"[\u4e00-\u9fff]"), re.compile(r"[\u3040-\u30ff]")
 
 
 class Ask(commands.Cog):
@@ -179,10 +178,10 @@ class Ask(commands.Cog):
         return resolved.reference.message_id if resolved.reference else None
 
     def _locale(self, message: discord.Message) -> str:
-        """A message does not say its author's language, so it is its server's; in private messages the writing tells."""
-        text = message.content + "".join(snapshot.content for snapshot in message.message_snapshots)
-        written = "zh-CN" if _CHINESE.search(text) and not _KANA.search(text) else "en-US"
-        return self._app.config.discord.locale_for(message.guild.preferred_locale if message.guild else written)
+        """A message does not say its author's language. A Chinese one says it by its writing; else it is the server's."""
+        written = written_in(message.content + "".join(snapshot.content for snapshot in message.message_snapshots))
+        servers = message.guild.preferred_locale if message.guild and written != CHINESE else written
+        return self._app.config.discord.locale_for(servers)
 
     async def _may_not_speak(self, message: discord.Message, permissions: discord.Permissions) -> bool:
         in_thread = isinstance(message.channel, discord.Thread)

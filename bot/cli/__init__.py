@@ -18,11 +18,13 @@ from bot.cli.options import (
     QUESTION,
     ConfigOption,
     JsonOption,
+    LangOption,
     LensOption,
     SeedOption,
     StyleOption,
     TemperatureOption,
     TokensOption,
+    locale_of,
     read_config,
     sampled,
 )
@@ -98,6 +100,7 @@ def ask(
     brief: Annotated[
         bool, typer.Option("--brief", help="Of the inner voice, show only the headline: what it said, and what it almost said.")
     ] = False,
+    lang: LangOption = None,
     lens: LensOption = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
@@ -115,13 +118,15 @@ def ask(
     if lens is not None:
         settings = settings.model_copy(update={"lens": settings.lens.model_copy(update={"kind": lens})})
     words = [word.strip() for word in (watch or "").split(",") if word.strip()]
-    ask_once(settings, question_of(question) or "", style=style, as_json=as_json, why=why, watch=words, brief=brief)
+    asked = question_of(question) or ""
+    ask_once(settings, asked, style=style, as_json=as_json, why=why, watch=words, brief=brief, locale=locale_of(lang))
 
 
 @cli.command()
 def chat(
     config: ConfigOption = None,
     style: StyleOption = None,
+    lang: LangOption = None,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
     max_new_tokens: TokensOption = None,
@@ -129,7 +134,7 @@ def chat(
     """Talk with the model in the terminal. Each answer comes with its inner voice. End with an empty line or Ctrl-D."""
     from bot.cli.terminal import chat_loop
 
-    chat_loop(sampled(read_config(config), temperature, seed, max_new_tokens), style=style)
+    chat_loop(sampled(read_config(config), temperature, seed, max_new_tokens), style=style, locale=locale_of(lang))
 
 
 cli.command("compare")(compare)

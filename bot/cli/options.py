@@ -69,6 +69,10 @@ RevisionOption = Annotated[
     str | None,
     typer.Option("--revision", metavar="NAME", help="A branch, tag or commit of the Hugging Face id.", show_default=False),
 ]
+LangOption = Annotated[
+    Literal["en", "zh"] | None,
+    typer.Option("--lang", help="The language of the inner voice. Without it: the language of the question.", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 PlotOption = Annotated[
     Path | None,
@@ -82,6 +86,11 @@ def read_config(path: Path | None) -> Config:
 
     check_layout()
     return load_config(path)
+
+
+def locale_of(lang: Literal["en", "zh"] | None) -> str | None:
+    """The locale of ``--lang``; None where it was not given."""
+    return {"en": "en-US", "zh": "zh-CN"}[lang] if lang is not None else None
 
 
 def sampled(

@@ -13,13 +13,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bot import log as logs
+from bot.catalogue import written_in
 from bot.cli.screen import Screen
 from bot.cli.streams import write_json
 from bot.config import Config
 from bot.errors import EmptyQuestionError, ForwardPassError, NoInnerVoiceError
 from bot.render.table import causal_panel, depth_map, monologue_panel
 from bot.services.figures import figures, mean_probability
-from bot.services.monologue import Line, headline, is_true, tell, verify
+from bot.services.monologue import Line, headline, if_true, tell, verify
 from bot.services.monologue.written import write_now
 from models.readings import pivotal
 from models.trace import Trace
@@ -47,6 +48,12 @@ class Looks:
     lens: LensName = "logit"
     brief: bool = False
     """The headline alone."""
+    locale: str | None = None
+    """What the inner voice is told in; None is the language of the question."""
+
+    def tongue(self, question: str) -> str:
+        """The locale to tell it in."""
+        return self.locale or written_in(question)
 
     @property
     def view(self) -> LensName | None:
@@ -54,10 +61,12 @@ class Looks:
         return self.lens if self.lens == "jacobian" else None
 
     @classmethod
-    def of(cls, config: Config, *, watch: Sequence[str] = (), why: bool = False, brief: bool = False) -> Looks:
+    def of(
+        cls, config: Config, *, watch: Sequence[str] = (), why: bool = False, brief: bool = False, locale: str | None = None
+    ) -> Looks:
         """As the config has it; asked-for words are followed even where it wants no evidence, which a headline does not need."""
         evidence = (config.lens.evidence and not brief) or bool(watch)
-        return cls(config.lens.top_k, config.monologue.writer, evidence, tuple(watch), why, config.lens.kind, brief)
+        return cls(config.lens.top_k, config.monologue.writer, evidence, tuple(watch), why, config.lens.kind, brief, locale)
 
 
 def ask_once(
@@ -69,6 +78,7 @@ def ask_once(
     why: bool = False,
     watch: Sequence[str] = (),
     brief: bool = False,
+    locale: str | None = None,
 ) -> None:
     """Answer one question and exit; ``why`` adds the causal check of the pivotal token, ``watch`` words to follow, and ``brief``
     leaves only the headline of the inner voice.
@@ -80,14 +90,14 @@ def ask_once(
         raise EmptyQuestionError("There is no question.", hint=NO_QUESTION)
     engine = load_engine(config)
     job = Job(question, (), style, config.sampling)
-    looks = Looks.of(config, watch=watch, why=why, brief=brief)
+    looks = Looks.of(config, watch=watch, why=why, brief=brief, locale=locale)
     if as_json:
         write_json(report(engine, job, looks))
         return
     _answer(Screen(), engine, job, looks)
 
 
-def chat_loop(config: Config, *, style: Style | None) -> None:
+def chat_loop(config: Config, *, style: Style | None, locale: str | None = None) -> None:
     """Ask and answer until an empty line. An error is shown, and the conversation goes on."""
     engine = load_engine(config)
     console = Screen()
@@ -102,7 +112,7 @@ def chat_loop(config: Config, *, style: Style | None) -> None:
             return
         kept = tuple(history[-config.discord.history_turns :]) if config.discord.history_turns else ()
         try:
-            answer = _answer(console, engine, Job(question, kept, style, config.sampling), Looks.of(config))
+            answer = _answer(console, engine, Job(question, kept, style, config.sampling), Looks.of(config, locale=locale))
         except ForwardPassError as error:
             console.print(Text(f"✗ {error.for_host()}", "red"))
             continue
@@ -116,6 +126,7 @@ def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
     """
     answer = engine.answer(job)
     trace, lines, problem = _inner_voice(engine, answer, job.question, looks)
+    head = None if trace is None else if_true(headline(trace, looks.tongue(job.question)), trace)
     view = engine.trace(answer, k=looks.top_k, lens=looks.view) if trace is not None and looks.view else None
     timings = {
         "load_seconds": engine.info.load_seconds,
@@ -131,7 +142,7 @@ def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
         "finish": answer.finish,
         "seed": answer.seed,
         "mean_token_probability": mean_probability(answer),
-        "headline": head.to_json() if trace is not None and (head := _headline(trace)) else None,
+        "headline": None if head is None else head.to_json(),
         "monologue": [line.to_json() for line in lines],
         "no_inner_voice": problem,
         "trace": _timeless(trace),
@@ -177,7 +188,7 @@ def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
-    head = _headline(trace)
+    head = if_true(headline(trace, looks.tongue(job.question)), trace)
     if head is not None:
         console.print(Padding(Text(f"💭 {head.text}", "bold"), (1, 0, 0, 0)))
     if looks.brief:
@@ -186,11 +197,6 @@ def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:
     if trace.findings.causal is not None:
         console.print(Padding(causal_panel(trace.findings.causal), (0, 0, 1, 0)))
     return answer
-
-
-def _headline(trace: Trace) -> Line | None:
-    head = headline(trace)
-    return head if head is not None and is_true(head, trace) else None
 
 
 def _map(console: Console, engine: Engine, answer: Answer, trace: Trace, looks: Looks) -> list[RenderableType]:
@@ -211,9 +217,10 @@ def _inner_voice(
         trace = _with_evidence(engine, answer, engine.trace(answer, k=looks.top_k), question, looks)
     except ForwardPassError as error:
         return None, (), error.for_host()
-    lines = verify(tell(trace), trace)
+    locale = looks.tongue(question)
+    lines = verify(tell(trace, locale), trace)
     if looks.writer == "model" and not looks.brief:
-        lines = write_now(engine.answer, trace, lines, "en-US").lines
+        lines = write_now(engine.answer, trace, lines, locale).lines
     return trace, lines, None
 
 

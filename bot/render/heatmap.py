@@ -97,13 +97,15 @@ def span(trace: Trace, page: int | None = None) -> tuple[int, int]:
     return page * each + min(page, more), each + (page < more)
 
 
-def size_of(trace: Trace, *, page: int | None = None, locale: str = ENGLISH) -> tuple[int, int]:
+def size_of(trace: Trace, *, page: int | None = None, locale: str = ENGLISH, finding: str = "") -> tuple[int, int]:
     """Width and height in pixels of the picture that `heatmap_png` draws."""
-    layout = _layout(trace, page, words(locale))
+    layout = _layout(trace, page, words(locale), finding)
     return layout.width, layout.height
 
 
-def heatmap_png(trace: Trace, *, colour: Colour = "probability", page: int | None = None, locale: str = ENGLISH) -> bytes:
+def heatmap_png(
+    trace: Trace, *, colour: Colour = "probability", page: int | None = None, locale: str = ENGLISH, finding: str = ""
+) -> bytes:
     """One page of the picture as PNG.
 
     Args:
@@ -111,12 +113,13 @@ def heatmap_png(trace: Trace, *, colour: Colour = "probability", page: int | Non
         colour: what the cells are coloured by.
         page: from 0; the one with the pivotal token for None.
         locale: of the reader.
+        finding: the title: what there is to see; the model and the lens when it is empty.
 
     Raises:
         ValueError: there is no such page or colour.
     """
     say = words(locale)
-    layout, shades = _layout(trace, page, say), shade(trace, colour)
+    layout, shades = _layout(trace, page, say, finding), shade(trace, colour)
     canvas = Canvas(layout.width, layout.height)
     layout.heading.draw(canvas)
     _cells(canvas, layout, shades)
@@ -127,7 +130,7 @@ def heatmap_png(trace: Trace, *, colour: Colour = "probability", page: int | Non
     return canvas.png()
 
 
-def _layout(trace: Trace, page: int | None, say: Words) -> _Layout:
+def _layout(trace: Trace, page: int | None, say: Words, finding: str) -> _Layout:
     first, count = span(trace, page)
     cell = min(240.0, max(112.0, (NARROWEST - GUTTER - RIGHT) / max(1, count)), (WIDEST - GUTTER - RIGHT) / max(1, count))
     depths = shown_depths(trace.depths)
@@ -137,7 +140,7 @@ def _layout(trace: Trace, page: int | None, say: Words) -> _Layout:
     head = 18.0 + (slant if longest * BOLD * SMALL > cell + 4 else SMALL + 6)
     width = round(max(NARROWEST, GUTTER + RIGHT + cell * count))
     size = max(18.0, min(24.0, cell / 3.4))
-    heading = _heading(trace, first, count, width, say)
+    heading = _heading(trace, first, count, width, say, finding)
     return _Layout(first, count, depths, cell, row, head, size, width, heading)
 
 
@@ -146,8 +149,8 @@ def shown_depths(layers: int) -> tuple[int, ...]:
     return tuple(reversed(range(layers, -1, -math.ceil((layers + 1) / MOST_ROWS))))
 
 
-def _heading(trace: Trace, first: int, count: int, width: int, say: Words) -> Heading:
-    """The model and the lens; which tokens and layers of how many; what a word in a cell is."""
+def _heading(trace: Trace, first: int, count: int, width: int, say: Words, finding: str) -> Heading:
+    """What was found; the model and the lens; which tokens and layers of how many; what a word in a cell is."""
     lens, model = trace.lens, visible(str(trace.meta.get("name") or trace.meta.get("model") or ""))
     which = say.either("token", "tokens", count=trace.length)
     if count < trace.length:
@@ -155,7 +158,8 @@ def _heading(trace: Trace, first: int, count: int, width: int, say: Words) -> He
     step = math.ceil((trace.depths + 1) / MOST_ROWS)
     layers = say("layers", count=trace.depths) if step == 1 else say("layers_of", count=trace.depths, step=step)
     told = say("cell_disposed" if lens == "jacobian" else "cell")
-    return Heading(width, " · ".join(part for part in (model, say.lens(lens).strip()) if part), f"{which} · {layers}", told)
+    source, amount = " · ".join(part for part in (model, say.lens(lens).strip()) if part), f"{which} · {layers}"
+    return Heading(width, finding, f"{source} · {amount}", told) if finding else Heading(width, source, amount, told)
 
 
 def _label(trace: Trace, t: int) -> str:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -31,7 +31,14 @@ _STOPS = 48
 _UNSAFE = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
-def viewer_html(trace: Trace, *, others: Sequence[Trace] = (), created: str | None = None, locale: str = "en-US") -> str:
+def viewer_html(
+    trace: Trace,
+    *,
+    others: Sequence[Trace] = (),
+    created: str | None = None,
+    locale: str = "en-US",
+    headlines: Mapping[str, str] | None = None,
+) -> str:
     """The page of a trace, in UTF-8; the same traces make the same page.
 
     Args:
@@ -39,6 +46,7 @@ def viewer_html(trace: Trace, *, others: Sequence[Trace] = (), created: str | No
         others: the same answer read through other lenses; the page switches between them.
         created: a time stamp to show, as it is.
         locale: a Discord locale; the page knows English and Simplified Chinese and switches between them.
+        headlines: what stands under the answer, by locale.
 
     Raises:
         ValueError: ``others`` are of another answer.
@@ -48,6 +56,7 @@ def viewer_html(trace: Trace, *, others: Sequence[Trace] = (), created: str | No
         "created": created,
         "locale": language_of(locale),
         "strings": {name: strings(name) for name in LOCALES},
+        "headlines": dict(headlines or {}),
         "colours": _colours(),
     }
     library, script = _vendored("echarts.min.js"), _script()

@@ -17,9 +17,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from bot.catalogue import CHINESE, ENGLISH
 from bot.errors import DumpChoiceError, DumpTooLargeError, ForwardPassError
 from bot.render.export import Format, write
 from bot.render.export.size import Size, least_bytes, size_text
+from bot.services.monologue import headline, if_true
 from bot.services.voice import VoiceService
 from bot.storage.records import Run, utc_now
 from bot.storage.runs import RunStore
@@ -202,13 +204,22 @@ class DumpService:
     def _write(self, dump: LayerDump, wish: Wish, path: Path, others: list[Trace]) -> Written:
         created = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
-            write(dump, wish.form, path, created=created, others=others, locale=wish.locale)
+            heads = _headlines(dump) if wish.form == "html" and wish.positions is None else None
+            write(dump, wish.form, path, created=created, others=others, locale=wish.locale, headlines=heads)
             size, digest = _weighed(dump, wish, path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         lens = str(dump.meta.get("lens", "logit")) if dump.what == "lens" else ""
         return Written(dump.what, wish.form, len(dump.positions), len(dump.depths), lens, size, digest)
+
+
+def _headlines(dump: LayerDump) -> dict[str, str]:
+    """What stands under the answer on a page, in each of its languages; of a part of an answer nobody could count the words."""
+    if (trace := dump.trace) is None:
+        return {}
+    heads = {locale: if_true(headline(trace, locale), trace) for locale in (ENGLISH, CHINESE)}
+    return {locale: head.text for locale, head in heads.items() if head is not None}
 
 
 def _weighed(dump: LayerDump, wish: Wish, path: Path) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from bot.render.layers import layer_table_alt, layer_table_png
 from bot.render.shades import Colour
 from bot.render.tracks import tracks_alt, tracks_png
 from bot.services.model import Model
+from bot.services.monologue import picture_title
 from bot.services.places import positions_of
 from bot.services.voice import VoiceService
 from bot.storage.records import Run
@@ -238,7 +239,8 @@ def _draw_token(trace: Trace, t: int, colour: Colour | None, locale: str) -> tup
 
 
 def _draw_page(trace: Trace, colour: Colour, page: int, locale: str) -> Drawn:
-    png = heatmap_png(trace, colour=colour, page=page, locale=locale)
+    title = picture_title(trace, locale) if colour == "probability" else ""
+    png = heatmap_png(trace, colour=colour, page=page, locale=locale, finding=title)
     return Drawn(png, alt_text(trace, colour=colour, page=page, locale=locale))
 
 

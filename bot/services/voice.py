@@ -15,7 +15,7 @@ from bot.render.heatmap import alt_text, heatmap_png
 from bot.services.agreement import sampled_jobs, with_agreement
 from bot.services.ask import MOST_DEATHS
 from bot.services.model import Model
-from bot.services.monologue import Line, headline, is_true, phrases_of, tell, verify
+from bot.services.monologue import Line, headline, if_true, phrases_of, picture_title, tell, verify
 from bot.services.monologue.memory import PhraseMemory
 from bot.services.monologue.written import write
 from bot.services.sureness import sureness_line
@@ -110,10 +110,10 @@ class VoiceService:
         self._memory.told(run.channel_id, run.id, phrases_of(lines))
         if self._writer == "model":
             lines = await self._written_by_model(run, trace, lines, language)
-        head = headline(trace, language)
-        head = head if head is not None and is_true(head, trace) else None
+        head = if_true(headline(trace, language), trace)
         seen = await self._pictured(run, trace)
-        picture = await asyncio.to_thread(heatmap_png, seen, locale=language)
+        title = picture_title(trace, language) if seen is trace else ""  # the Jacobian lens shows no winner
+        picture = await asyncio.to_thread(heatmap_png, seen, locale=language, finding=title)
         sureness = sureness_line(trace, trace.findings.self_report, language)
         return InnerVoice(run, trace, lines, head, picture, alt_text(seen, locale=language), sureness, language, seen.lens)
 

@@ -16,6 +16,7 @@ from discord import app_commands
 from sqlalchemy import update
 
 from bot.app import open_app
+from bot.catalogue import written_in
 from bot.client import create_bot
 from bot.errors import DownloadError, LensNotFoundError, ModelNotPulledError
 from bot.storage.database import Database
@@ -314,3 +315,24 @@ def test_refused_commands() -> None:
     ):
         checked(refusal(error, "zh-CN"))
         assert refusal(error, "en-US").startswith("⚠️ ")
+
+
+@pytest.mark.parametrize(
+    ("text", "locale"),
+    [
+        ("我的脚有几只眼睛？", "zh-CN"),
+        ("GPU 是什么？", "zh-CN"),
+        ("What does 你好 mean?", "en-US"),
+        ("日本語の質問です", "en-US"),
+        ("How many eyes does my foot have?", "en-US"),
+        ("2 + 2 = ?", "en-US"),
+    ],
+)
+def test_the_language_that_a_text_is_written_in(text: str, locale: str) -> None:
+    assert written_in(text) == locale
+
+
+async def test_a_chinese_question_in_an_english_server_is_told_in_chinese(world: World) -> None:
+    await world.ask("我的脚有几只眼睛？")
+    (thread,) = world.channel.threads
+    assert "内心独白" in texts(thread.history()[0]) or "内心独白" in texts(thread.history()[1])

@@ -9,6 +9,8 @@ function drawWords() {
   document.title = [say("page_title"), model].filter(Boolean).join(" · ");
   byId("title").textContent = say("page_title");
   byId("subtitle").textContent = [model, say("subtitle", { tokens: LENGTH, depths: DEPTHS })].filter(Boolean).join(" · ");
+  const headline = data.headlines[locale] || "";
+  Object.assign(byId("headline"), { textContent: headline && `💭 ${headline}`, hidden: headline === "" });
   byId("watch-word").placeholder = say("watch_hint");
   byId("how").replaceChildren(...HOW.map((key) => el("li", {}, say(key))));
   const next = locale === "en-US" ? "zh-CN" : "en-US";

@@ -7,7 +7,7 @@ differs between two files of one dump is the time stamp ``created`` alone. Knows
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Literal, cast, get_args
@@ -28,7 +28,14 @@ _WRITERS = {"json": text.write, "csv": table.write, "npz": binary.write_npz, "sa
 
 
 def write(
-    dump: LayerDump, form: Format, path: Path, *, created: str, others: Sequence[Trace] = (), locale: str = "en-US"
+    dump: LayerDump,
+    form: Format,
+    path: Path,
+    *,
+    created: str,
+    others: Sequence[Trace] = (),
+    locale: str = "en-US",
+    headlines: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``dump`` to ``path``, a new file.
 
@@ -39,13 +46,14 @@ def write(
         created: the time stamp, ISO 8601 in UTC.
         others: for the page, the same answer through other lenses.
         locale: for the page, the language that it opens in.
+        headlines: for the page, what stands under the answer, by locale.
 
     Raises:
         DumpChoiceError: the page cannot show this dump.
         OSError: the file cannot be written.
     """
     plain, _, packed = form.partition(".")
-    shown = page(dump, created, others, locale).encode("utf-8") if plain == "html" else b""
+    shown = page(dump, created, others, locale, headlines).encode("utf-8") if plain == "html" else b""
     with ExitStack() as stack:
         file: IO[bytes] = stack.enter_context(path.open("wb"))
         if packed:  # no name and no time of the file's own
@@ -56,7 +64,7 @@ def write(
             _WRITERS[plain](dump, file, created)
 
 
-def page(dump: LayerDump, created: str, others: Sequence[Trace], locale: str) -> str:
+def page(dump: LayerDump, created: str, others: Sequence[Trace], locale: str, headlines: Mapping[str, str] | None = None) -> str:
     """The viewer's page of a lens dump.
 
     Raises:
@@ -71,4 +79,4 @@ def page(dump: LayerDump, created: str, others: Sequence[Trace], locale: str) ->
         )
     if dump.trace is None:
         raise DumpChoiceError("An HTML page always shows every depth.", hint="Choose only positions, or choose another format.")
-    return viewer_html(dump.trace, others=others, created=created, locale=locale)
+    return viewer_html(dump.trace, others=others, created=created, locale=locale, headlines=headlines)

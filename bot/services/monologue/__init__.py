@@ -6,10 +6,23 @@ the tables of words, `headline` what is told to whoever reads no more, `plot` wh
 """
 
 from bot.services.monologue.facts import Fact, Line, Where
-from bot.services.monologue.headline import headline
+from bot.services.monologue.headline import finding, headline, picture_title
 from bot.services.monologue.plot import tell
 from bot.services.monologue.stating import phrases_of
 from bot.services.monologue.tongues import tongue_of
-from bot.services.monologue.verifier import is_true, verify
+from bot.services.monologue.verifier import if_true, is_true, verify
 
-__all__ = ["Fact", "Line", "Where", "headline", "is_true", "phrases_of", "tell", "tongue_of", "verify"]
+__all__ = [
+    "Fact",
+    "Line",
+    "Where",
+    "finding",
+    "headline",
+    "if_true",
+    "is_true",
+    "phrases_of",
+    "picture_title",
+    "tell",
+    "tongue_of",
+    "verify",
+]

@@ -6,6 +6,7 @@ from bot.services.monologue import facts
 from bot.services.monologue.phrases import Sentence
 from bot.services.monologue.stating import NOWHERE, Line
 from bot.services.monologue.teller import Teller
+from bot.services.monologue.verifier import if_true
 from models import readings as read
 from models.trace import Trace
 
@@ -26,6 +27,34 @@ def headline(trace: Trace, locale: str = "en-US") -> Line | None:
         where = teller.ask(claim)._replace(where=NOWHERE)
         return teller.line([teller.entry("headline_wordless" if claim == "is_wordless" else "headline_silent", where)])
     return teller.line([_said(teller), *_almost(teller), _ending(teller)])
+
+
+def finding(trace: Trace, locale: str = "en-US") -> Line | None:
+    """What there is to see in a picture of the depths, in one short sentence; None where no word was decided."""
+    pivot = read.pivotal(trace) if trace.depths >= 1 and read.predicts(trace) else None
+    if pivot is None:
+        return None
+    teller = Teller(trace, pivot, locale)
+    for claim, key in _FINDINGS:
+        if teller.true(claim):
+            return teller.line([teller.entry(key, claim)])
+    return None
+
+
+def picture_title(trace: Trace, locale: str) -> str:
+    """The finding as a title, without its full stop; "" where there is none, or it does not hold."""
+    found = if_true(finding(trace, locale), trace)
+    return "" if found is None else found.text.rstrip(".。")
+
+
+_FINDINGS = (
+    ("passed_over_top", "finding_chance"),
+    ("is_lost", "finding_lost"),
+    ("settled_at_half", "finding_early"),
+    ("settled_at_last", "finding_open"),
+    ("settled_before_last", "finding_late"),
+)
+"""What is true first is told."""
 
 
 def _said(teller: Teller) -> Sentence:

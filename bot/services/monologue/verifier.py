@@ -32,6 +32,11 @@ def verify(lines: Iterable[Line], trace: Trace) -> tuple[Line, ...]:
     return tuple(line for line in lines if is_true(line, trace)) if predicts(trace) else ()
 
 
+def if_true(line: Line | None, trace: Trace) -> Line | None:
+    """The line if it holds."""
+    return line if line is not None and predicts(trace) and is_true(line, trace) else None
+
+
 def is_true(line: Line, trace: Trace) -> bool:
     """Whether each fact recomputes, each number and quoted token in the text is a fact, and each fact stands in the text."""
     return all(_holds(fact, trace) for fact in line.facts) and _covered(line)

@@ -50,9 +50,10 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     requests: list[str] = []
     pages: list[Page] = []
 
-    def go(trace: Trace, *others: Trace, width: int = 1280, locale: str = "en-US", **context: Any) -> Page:
+    def go(trace: Trace, *others: Trace, width: int = 1280, locale: str = "en-US", headlines: Any = None, **context: Any) -> Page:
         path = tmp_path / f"viewer-{len(pages)}.html"
-        path.write_text(viewer_html(trace, others=others, created="2026-11-25", locale=locale), encoding="utf-8")
+        text = viewer_html(trace, others=others, created="2026-11-25", locale=locale, headlines=headlines)
+        path.write_text(text, encoding="utf-8")
         page = browser.new_page(viewport={"width": width, "height": 900}, **context)
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -68,6 +69,18 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         page.close()
     assert troubles == []
     assert len(requests) == len(pages)
+
+
+def test_the_headline_stands_under_the_answer_in_the_pages_language(opened: Open) -> None:
+    page = opened(whole_trace(), headlines={"en-US": "Said <b>“2”</b>.", "zh-CN": "说了“2”。"})
+    headline = page.locator("#headline")
+    assert headline.inner_text() == "💭 Said <b>“2”</b>."
+    page.click("#language")
+    expect(headline).to_have_text("💭 说了“2”。")
+
+
+def test_without_a_headline_there_is_no_gap(opened: Open) -> None:
+    assert not opened(whole_trace()).locator("#headline").is_visible()
 
 
 def middle_of(page: Page, trace: Trace, t: int, depth: int) -> tuple[float, float]:

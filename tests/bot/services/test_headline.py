@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from bot.services.monologue import headline, is_true
+from bot.render.heatmap import heatmap_png, size_of
+from bot.services.monologue import finding, headline, is_true, picture_title
 from models.readings_words import word_of
 from models.trace import Trace
 from tests.bot.strategies import trace_of_tops, traces
@@ -138,3 +139,27 @@ def test_words_are_counted_as_people_do(tokens: tuple[str, ...], t: int, number:
     word = word_of(trace, t)
     assert word is not None
     assert (word.number, word.text) == (number, text)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(traces())
+def test_every_finding_holds_in_both_languages(trace: Trace) -> None:
+    for locale in ("en-US", "zh-CN"):
+        line = finding(trace, locale)
+        assert line is None or is_true(line, trace), line
+
+
+@pytest.mark.parametrize(
+    ("tops", "title"),
+    [
+        ([4, 1, 1, 1, 1, 1, 1, 1, 1], "“two” had won by layer 1 of 8"),
+        ([4, 4, 4, 4, 2, 2, 1, 1, 1], "“two” won at layer 6 of 8"),
+        ([4, 4, 4, 4, 2, 2, 2, 2, 1], "“two” won only at the last of 8 layers"),
+        ([4, 4, 4, 4, 2, 2, 2, 2, 2], "“two” was drawn; another word was likelier"),
+    ],
+)
+def test_a_picture_says_what_there_is_to_see(tops: list[int], title: str) -> None:
+    trace = told(tops, 1)
+    assert picture_title(trace, "en-US") == title
+    assert size_of(trace, finding=title)[1] >= size_of(trace)[1]
+    assert heatmap_png(trace, finding=title) != heatmap_png(trace)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.services.monologue import headline, is_true, tell, verify
+from bot.services.monologue import finding, headline, is_true, tell, verify
 from bot.services.monologue.facts import READINGS
 from models.errors import ModelNotPulledError
 from models.fakes.engine import FakeEngine
@@ -111,7 +111,8 @@ def variants(trace):
     for locale in LOCALES:
         head = headline(trace, locale)
         assert head is not None
-        yield (head,)
+        found = finding(trace, locale)
+        yield (head,) if found is None else (head, found)
         for everything in (False, True):
             yield tell(trace, locale, everything=everything)
 

@@ -17,7 +17,7 @@ from tests.bot.services.test_monologue import FORBIDDEN, foot
 
 TABLE, CHINESE = phrases_for(ENGLISH), phrases_for("zh-CN")
 BOTH = [(key, phrase) for table in (TABLE, CHINESE) for key, phrases in table.items() for phrase in phrases]
-FREE = ("rise_item", "rise_rival", "ledger_", "headline_")
+FREE = ("rise_item", "rise_rival", "ledger_", "headline_", "finding_")
 _ALWAYS = """wake_settled wake_last wake_early wake_never wake_wordless handover handover_last took_clear took_torn took_lost
     took_nowhere took_alone passed_over doubt_none doubt_coin doubt_some doubt_wide over quiet control control_over silent
     silent_over page page_empty look pull_story pull_chat marks rise rise_one push cause musing"""

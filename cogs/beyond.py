@@ -16,7 +16,7 @@ from bot.ui import beyond as show
 from bot.ui.card_reply import CardReply, wait_for
 from bot.ui.compare import ComparisonCard
 from bot.ui.markup import plain
-from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, in_thread, lead, locale_of
+from bot.ui.pressing import ANSWER_HELP, Cards, Press, everywhere, find, in_thread, known, lead, locale_of
 from bot.ui.text import title, units
 from bot.ui.views import run_row
 
@@ -60,6 +60,7 @@ class Beyond(commands.Cog):
         self, interaction: Press, answer: str | None = None, word: app_commands.Range[int, 1, 4096] | None = None
     ) -> None:
         """The causal check."""
+        await known(interaction, answer)
         t = None if word is None else word - 1
 
         async def work() -> Cards:
@@ -76,6 +77,7 @@ class Beyond(commands.Cog):
     @everywhere
     async def fork(self, interaction: Press, word: str, answer: str | None = None) -> None:
         """``word`` is an id from the autocomplete, or the word itself."""
+        await known(interaction, answer)
 
         async def work(reply: CardReply) -> Answers:
             run_id = (await find(interaction, answer)).id
@@ -110,6 +112,7 @@ class Beyond(commands.Cog):
     @everywhere
     async def reconsider(self, interaction: Press, answer: str | None = None) -> None:
         """Second thoughts."""
+        await known(interaction, answer)
 
         async def work(reply: CardReply) -> Answers:
             return await self._reconsider(interaction, reply, (await find(interaction, answer)).id)

@@ -120,9 +120,7 @@ class BeyondService:
             found = await self._runs.by_message(message_id)
         hidden = found is not None and found.private and found.user_id != user_id
         if found is None or hidden or not {found.channel_id, found.thread_id} & set(channel_ids):
-            raise NoInnerVoiceError(
-                "I cannot find that answer in this channel. Ask me something first, or give the link of one of my answers here."
-            )
+            raise no_such_answer()
         return found
 
     async def hidden(self, run_id: str) -> bool:
@@ -210,6 +208,13 @@ class BeyondService:
             return None
         _, trace = await self._voices.read(answered.run.id)
         return reading(trace)
+
+
+def no_such_answer() -> NoInnerVoiceError:
+    """Whatever was named, it is no answer that may be read here."""
+    return NoInnerVoiceError(
+        "I cannot find that answer in this channel. Ask me something first, or give the link of one of my answers here."
+    )
 
 
 def first_difference(a: tuple[int, ...], b: tuple[int, ...]) -> int | None:

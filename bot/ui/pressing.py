@@ -5,6 +5,7 @@ Every path ends in something that the presser sees. Knows no model.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 import discord
 from discord import app_commands
 
-from bot.errors import NoInnerVoiceError
+from bot.errors import NoInnerVoiceError, StorageError
+from bot.services.beyond import no_such_answer
 from bot.services.limiter import Urgency, urgency
 from bot.ui.acknowledging import defer, defer_update, is_dead
 from bot.ui.failures import failure
@@ -34,6 +36,7 @@ everywhere = app_commands.allowed_contexts(guilds=True, dms=True, private_channe
 ARCHIVED = 50083
 """Discord's code for: this thread is archived."""
 BAD_REQUEST = 400
+LOOK_SECONDS = 1.0
 _LINK = re.compile(r"(?:.*/)?(\d{15,})/?", re.ASCII)
 
 
@@ -67,10 +70,35 @@ async def find(interaction: Press, link: str | None, *, own: bool = False) -> Ru
     Raises:
         NoInnerVoiceError: there is none.
     """
+    return await find_message(interaction, message_of(link), own=own)
+
+
+def message_of(link: str | None) -> int | None:
+    """The message that a link or a number names; None for none. Asks nobody, so that it can be refused before anything is shown.
+
+    Raises:
+        NoInnerVoiceError: it is no link, or a number that no message can have.
+    """
     linked = _LINK.fullmatch(link.strip()) if link else None
     if link and linked is None:
         raise NoInnerVoiceError("That is not a link to a message. Copy the link of one of my answers.")
-    return await find_message(interaction, _id(linked[1]) if linked else None, own=own)
+    found = _id(linked[1]) if linked else None
+    if found == 0:
+        raise no_such_answer()
+    return found
+
+
+async def known(interaction: Press, link: str | None) -> None:
+    """Look for an answer before a command shows anything: what is none is refused for the presser alone.
+
+    For a second at most, since a command has to be acknowledged within three; the command itself looks again.
+
+    Raises:
+        NoInnerVoiceError: there is no such answer here.
+    """
+    with contextlib.suppress(TimeoutError, StorageError):
+        async with asyncio.timeout(LOOK_SECONDS):
+            await find(interaction, link)
 
 
 def _id(digits: str) -> int:

@@ -112,6 +112,7 @@ async def test_a_number_that_can_be_no_answer_is_none(world: World, number: str,
     for name in ("layers", "dump", "track", "why", "fork", "reconsider"):
         result = await world.bob.slash(world.channel, name, answer=number, **given.get(name, {}))
         assert words in read(result)
+        assert told(result).ephemeral
     for name, option in (("layers", "token"), ("dump", "positions"), ("fork", "word")):
         assert await world.bob.autocomplete(world.channel, name, option, "", answer=number) == []
     check(world)

@@ -44,6 +44,7 @@ class Seen:
         self._newest: dict[int, int] = {}
         self._since: dict[int, int | None] = {}
         self._open: set[int] = set()
+        self._first: asyncio.Future[int] | None = None
 
     async def load(self) -> None:
         """Where the last process stopped reading."""
@@ -62,6 +63,8 @@ class Seen:
             self._open.add(shard)
         if now is not None:
             self.note(shard, now)
+        if (mark := self.mark()) is not None and not (first := self._beginning()).done():
+            first.set_result(mark)  # nothing has come yet, so nothing is missing in the journal
 
     def since(self, shard: int) -> int | None:
         """Where the gap in front of the present session begins; None when the bot has never read anything."""
@@ -79,13 +82,31 @@ class Seen:
         return min([*self._newest.values(), *(gap for gap in gaps if gap is not None)])
 
     async def keep(self) -> None:
-        """Store the mark now and then, as it was one beat before: what came since then may not be in the journal yet."""
+        """Store the mark, the first one at once and then now and then. Never ends."""
+        await asyncio.gather(self._keep_first(), self._keep_on())
+
+    async def _keep_first(self) -> None:
+        """A process that dies in its first seconds would else leave the newest question that it journaled as the mark, and others
+        that were asked before that one would lie behind it.
+        """
+        first = await self._beginning()
+        if first != self._kept:
+            await self._put(first)
+
+    async def _keep_on(self) -> None:
+        """As the mark was one beat before: what came since then may not be in the journal yet."""
         before: int | None = None
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             if before is not None and before != self._kept:
                 await self._put(before)
             before = self.mark()
+
+    def _beginning(self) -> asyncio.Future[int]:
+        """Up to where everything was read when all shards had begun."""
+        if self._first is None:
+            self._first = asyncio.get_running_loop().create_future()
+        return self._first
 
     async def _put(self, mark: int) -> None:
         try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import itertools
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import discord
@@ -170,13 +171,21 @@ async def test_for_ten_minutes_at_most(server: Server, tmp_path: Path, monkeypat
     monkeypatch.setattr(payloads, "AHEAD", datetime.timedelta(minutes=minutes))
     engine = FakeEngine()
     async with connected(server, config(tmp_path), engine):
-        await answered(server, await server.say(f"{payloads.MENTION} {FOOT}", ago=1800))
+        await answered(server, last := await server.say(f"{payloads.MENTION} {FOOT}", ago=1800))
+    await asyncio.to_thread(_was_there, tmp_path, int(last["id"]))
     server.gateway.expire()
     await server.say(f"{payloads.MENTION} Eleven minutes ago", BOB, ago=660)
     missed = await server.say(f"{payloads.MENTION} Nine minutes ago", CAROL, ago=540)
     async with connected(server, config(tmp_path), engine):
         await answered(server, missed)
     assert asked(engine) == {FOOT: 1, "Nine minutes ago": 1}
+
+
+def _was_there(folder: Path, message_id: int) -> None:
+    """The last process read up to that message, half an hour ago."""
+    with closing(sqlite3.connect(folder / "runs.sqlite3")) as connection:
+        assert connection.execute("UPDATE seen SET message_id = ?", (message_id,)).rowcount == 1
+        connection.commit()
 
 
 async def test_just_installed(server: Server, tmp_path: Path) -> None:

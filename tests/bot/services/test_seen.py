@@ -89,6 +89,24 @@ async def test_late_news_does_not_move_it_back() -> None:
     assert reading.mark() == NOON
 
 
+async def test_the_first_one_is_stored_at_once() -> None:
+    """Before anything came: who dies a moment later looks back from there, and not from what was journaled last."""
+    store = Kept()
+    reading = Seen(store)
+    task = asyncio.create_task(reading.keep())
+    reading.begin(0, NOON)
+    reading.note(0, NOON + 3 * SECOND)
+    async with asyncio.timeout(1):
+        while store.mark is None:  # noqa: ASYNC110  a store sets no event
+            await asyncio.sleep(0.01)
+    assert store.mark == NOON
+    again = Seen(store)
+    await again.load()
+    again.begin(0, NOON + 9 * SECOND)
+    assert again.since(0) == NOON - MARGIN
+    task.cancel()
+
+
 async def test_it_is_stored_one_beat_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """What came just now may not be in the journal yet. A database that does not take it is asked again."""
     monkeypatch.setattr(seen, "BEAT_SECONDS", 0.05)

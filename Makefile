@@ -62,14 +62,18 @@ setup-dev: $(VENV)/.installed-dev
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# torch goes first and by its exact version: a range would fetch the newest build with its CUDA packages.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+# The lock first: each file of it is held against its sum, pip itself included. Then torch by its exact version, as each registry has
+# builds of its own, and a range would fetch the newest with its CUDA packages. What is left are links to this folder.
+LOCKED := $(PIP) install -q --no-deps --require-hashes -r
+$(VENV)/.installed: pyproject.toml constraints.txt requirements.lock | $(VENV)/bin/python
+	$(LOCKED) requirements.lock
 	$(PIP) install -q -c constraints.txt torch==2.13.0
-	$(PIP) install -q -c constraints.txt -e ".[demo]"
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[demo]"
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -q -c constraints.txt -e ".[demo,dev]"
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(LOCKED) requirements-dev.lock
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[demo,dev]"
 	touch $@
 
 clean:

@@ -73,7 +73,7 @@ async def _serve(config: Config, console: Console, browser: bool, port: int) -> 
             status.stop()
             took = time.perf_counter() - started
             console.print(f"\n  [bold green]The local Discord is open[/] after {took:.0f} seconds:  {preview.url}\n", **PLAIN)
-            console.print("  Ask in #ask-me: How many eyes does my foot have? Then press Inner voice under the answer:", **PLAIN)
+            console.print("  Click a question on the page, or write your own. Then open the thread under the answer:", **PLAIN)
             console.print("  there the model tells what went on inside it. Ctrl-C ends it all.\n", **PLAIN)
             if browser:
                 await asyncio.to_thread(webbrowser.open, preview.url)
@@ -120,7 +120,7 @@ def _for_demo(config: Config, folder: Path) -> Config:
     three questions at once.
     """
     storage = config.storage.model_copy(update={"url": f"sqlite+aiosqlite:///{folder / 'demo.sqlite3'}"})
-    wishes = {"button_beside_thread": True, "message_content": True, "listen": (CHANNEL,), "stream_after_seconds": 0.5}
+    wishes = {"message_content": True, "listen": (CHANNEL,), "stream_after_seconds": 0.5}
     discord = config.discord.model_copy(update=wishes)
     queue = config.queue.model_copy(update={"per_user": max(STARTERS, config.queue.per_user)})
     return config.model_copy(update={"storage": storage, "discord": discord, "queue": queue})

@@ -26,7 +26,8 @@ from simcord.preview._server import PreviewServer
 
 THREADS_LISTED = 8
 _ROOM: contextvars.ContextVar[ChannelHandle | None] = contextvars.ContextVar("room of the served page", default=None)
-_OURS = {"/local.js": "application/javascript", "/local-icon.svg": "image/svg+xml"}
+_OURS = {"/local.css": "text/css", "/local.js": "application/javascript", "/local-rooms.js": "application/javascript"}
+_OURS |= {"/local-icon.svg": "image/svg+xml"}
 
 
 class LocalServer(PreviewServer):
@@ -49,7 +50,7 @@ class LocalServer(PreviewServer):
         return reply
 
     def _ours(self, html: str) -> str:
-        head = '<link rel="icon" href="/local-icon.svg">\n'
+        head = '<link rel="icon" href="/local-icon.svg">\n    <link rel="stylesheet" href="/local.css">\n'
         head += "".join(f'    <script src="{path}"></script>\n' for path in _OURS if path.endswith(".js"))
         for old, new in (
             ('<html lang="en">', f'<html lang="{self.preview.locale}">'),

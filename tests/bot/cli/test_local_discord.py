@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.bot.cli.browsing import browsing, scripted, send
+from tests.bot.cli.browsing import PHONE, beside, browsing, scripted, send
 
 ROOT = Path(__file__).parents[3]
 FOOT, ANSWER = "How many eyes does my foot have?", "The answer is 2. Your foot has 2 eyes."
@@ -121,6 +121,90 @@ def test_the_time_is_the_visitors(page: Page) -> None:
     if page.evaluate("d => new Date(d).toDateString() === new Date().toDateString()", when.isoformat()):
         clock = page.evaluate("d => new Date(d).toLocaleTimeString('en-US', {timeStyle: 'short'})", when.isoformat())
         expect(shown).to_contain_text(f"Today at {clock}")
+
+
+def test_it_is_ours_and_shows_no_tools(page: Page) -> None:
+    assert page.title() == "#ask-me | Forward Pass"
+    for tool in ("#toolbar", "#messages-sidebar", "#inspector-panel"):
+        expect(page.locator(tool)).to_be_hidden()
+    assert "simcord" not in page.inner_text("body").lower()
+    known = threads(page)
+    send(page, FOOT)
+    answered(page, known + 1)
+    expect(page.get_by_text("started a thread")).to_have_count(0)
+    face = page.locator(".avatar-bot").last.evaluate("e => getComputedStyle(e).backgroundImage")
+    assert "local-icon.svg" in face
+
+
+def test_a_starter_question_is_asked_by_a_click(page: Page) -> None:
+    known = threads(page)
+    expect(page.locator(".local-starters button")).to_have_count(3)
+    page.get_by_role("button", name=FOOT, exact=True).click()
+    answered(page, known + 1)
+    expect(articles(page).last).to_contain_text(ANSWER)
+
+
+def test_a_thread_opens_beside_the_channel(page: Page) -> None:
+    known = threads(page)
+    send(page, FOOT)
+    answered(page, known + 1)
+    thread = beside(page)
+    expect(thread.locator(".channel-message").get_by_text("Inner voice").first).to_be_visible(timeout=PATIENCE)
+    expect(thread.locator(".channel-header")).to_contain_text(FOOT)
+    expect(thread.locator("#local-rooms")).to_be_hidden()
+    channel, frame = page.locator("#preview-stage").bounding_box(), page.locator("#local-thread").bounding_box()
+    assert channel is not None
+    assert frame is not None
+    assert channel["x"] + channel["width"] <= frame["x"] + 1
+    assert frame["x"] + frame["width"] <= 1281
+    send(thread, f"@Forward Pass {FOOT}")
+    expect(articles(thread).last).to_contain_text(ANSWER, timeout=PATIENCE)
+    thread.get_by_role("button", name="Close thread").click()
+    expect(page.locator("#local-thread")).to_have_count(0)
+    page.locator(".local-room.local-thread").last.click()
+    expect(page.locator("#local-thread iframe")).to_be_visible()
+
+
+def test_private_messages_with_the_bot_can_be_read_and_written(page: Page) -> None:
+    page.locator(".local-room.local-private").click()
+    expect(page.locator("#local-beginning h2")).to_have_text("Private messages with Forward Pass")
+    assert page.title() == "Forward Pass"
+    send(page, FOOT)
+    expect(articles(page).last).to_contain_text(ANSWER, timeout=PATIENCE)
+    page.locator(".local-room.local-channel").click()
+    expect(page.locator("#local-beginning h2")).to_have_text("Welcome to #ask-me!")
+
+
+def test_it_fits_a_phone(url: str) -> None:
+    with browsing(url, viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        known = threads(page)
+        page.get_by_role("button", name=FOOT, exact=True).tap()
+        answered(page, known + 1)
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        assert page.evaluate("document.getElementById('channel-timeline').scrollWidth") <= PHONE["width"]
+        expect(page.locator("#local-rooms")).not_to_be_in_viewport()
+        page.locator(".local-draw").tap()
+        expect(page.locator("#local-rooms")).to_be_in_viewport()
+        page.locator(".local-room.local-thread").last.tap()
+        expect(page.locator("#local-rooms")).not_to_be_in_viewport()
+        frame = page.locator("#local-thread").bounding_box()
+        assert frame is not None
+        assert (frame["x"], frame["width"]) == (0, PHONE["width"])
+        size = page.locator(".message-content").last.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+        assert size >= 15
+
+
+def test_it_speaks_chinese_where_the_bot_does() -> None:
+    with scripted("zh-CN") as url, browsing(url, locale="zh-CN") as page:
+        expect(page.locator("#local-beginning h2")).to_have_text("欢迎来到 #ask-me！")
+        expect(page.locator("#channel-composer-input")).to_have_attribute("placeholder", "发消息到 #ask-me")
+
+
+def test_every_word_is_there_in_both_languages() -> None:
+    script = (ROOT / "bot" / "data" / "local" / "local.js").read_text(encoding="utf-8")
+    tables = re.findall(r'"(?:en-US|zh-CN)": \{(.*?)\n    \}', script, re.S)
+    english, chinese = (re.findall(r"^      (\w+): \"", table, re.M) for table in tables)
+    assert english == chinese != []
 
 
 def test_simcord_is_the_version_that_the_page_was_made_for() -> None:

@@ -1,6 +1,6 @@
 """``forwardpass demo``: the real bot in a simulated Discord, shown in the browser. No token, no network.
 
-simcord stands in for Discord behind discord.py's own machinery; its preview serves one channel on loopback.
+simcord stands in for Discord behind discord.py's own machinery; `bot.cli.local_page` serves its rooms on loopback.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextvars
 import importlib.util
 import logging
 import tempfile
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -37,7 +38,8 @@ GUILD, CHANNEL, VISITOR = "Forward Pass", "ask-me", "you"
 # this bounds single callbacks only; it is far above the slowest.
 SETTLE_SECONDS = 600.0
 REFRESH_SECONDS = 0.25
-LONGEST_BURST_SECONDS = 1.0
+STARTERS = 3
+PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False}
 WARM_UP = Job("Are you awake?", sampling=Sampling(max_new_tokens=4))
 
 
@@ -55,6 +57,10 @@ def run_demo(config: Config, *, browser: bool, port: int) -> None:
 
 
 async def _serve(config: Config, console: Console, browser: bool, port: int) -> None:
+    started = time.perf_counter()
+    opens = "opens in your browser" if browser else "is served on this machine"
+    console.print(f"\n  A small Discord {opens}, with the real bot in it. It needs no token and no network.", **PLAIN)
+    console.print("  First the model is loaded, which takes 10 to 60 seconds. Later an answer takes a few.\n", **PLAIN)
     with console.status("loading the model…") as status:
 
         def say(text: str) -> None:
@@ -65,9 +71,10 @@ async def _serve(config: Config, console: Console, browser: bool, port: int) -> 
 
         async with local_discord(config, port=port, say=say) as preview:
             status.stop()
-            console.print(f"\n  [bold green]The local Discord is open:[/] {preview.url}\n", soft_wrap=True, highlight=False)
-            console.print(f"  Write in #{CHANNEL}:  How many eyes does my foot have?", highlight=False)
-            console.print("  or type /ask, and press 💭 Inner voice under the answer. Ctrl-C ends it.\n", highlight=False)
+            took = time.perf_counter() - started
+            console.print(f"\n  [bold green]The local Discord is open[/] after {took:.0f} seconds:  {preview.url}\n", **PLAIN)
+            console.print("  Click a question on the page, or write your own. Then open the thread under the answer:", **PLAIN)
+            console.print("  there the model tells what went on inside it. Ctrl-C ends it all.\n", **PLAIN)
             if browser:
                 await asyncio.to_thread(webbrowser.open, preview.url)
             await preview.wait_closed()
@@ -88,6 +95,8 @@ async def local_discord(
     """
     import simcord
 
+    from bot.cli.local_page import LocalPage  # is made of the demo extra
+
     with tempfile.TemporaryDirectory(prefix="forward-pass-demo-") as folder:
         async with open_app(_for_demo(config, Path(folder)), engine_factory=engine_factory) as app:
             await _wake(app, say)
@@ -97,8 +106,9 @@ async def local_discord(
                 # From here on answers run outside of the simulation's bookkeeping, and the page shows them while they grow.
                 app.tasks.context = contextvars.copy_context()
                 channel, visitor = _world(env)
+                locale = app.config.discord.locale or "en-US"
                 try:
-                    page = env.preview(channel, viewers=[visitor], layout="channel", port=port)
+                    page = LocalPage(env, channel, visitor, title=GUILD, port=port, locale=locale)
                     async with page as preview, _live(env, preview):
                         yield preview
                 except simcord.SetupError as error:
@@ -106,13 +116,14 @@ async def local_discord(
 
 
 def _for_demo(config: Config, folder: Path) -> Config:
-    """The user's config with a throw-away database, the button beside the thread (the page shows one channel and opens no
-    threads), and a channel in which no mention is needed (the page's composer cannot write one).
+    """The user's config with a throw-away database, a channel in which no mention is needed, and a visitor who may click all
+    three questions at once.
     """
     storage = config.storage.model_copy(update={"url": f"sqlite+aiosqlite:///{folder / 'demo.sqlite3'}"})
-    wishes = {"button_beside_thread": True, "message_content": True, "listen": (CHANNEL,), "stream_after_seconds": 0.5}
+    wishes = {"message_content": True, "listen": (CHANNEL,), "stream_after_seconds": 0.5}
     discord = config.discord.model_copy(update=wishes)
-    return config.model_copy(update={"storage": storage, "discord": discord})
+    queue = config.queue.model_copy(update={"per_user": max(STARTERS, config.queue.per_user)})
+    return config.model_copy(update={"storage": storage, "discord": discord, "queue": queue})
 
 
 async def _wake(app: App, say: Callable[[str], None]) -> None:
@@ -129,8 +140,11 @@ async def _wake(app: App, say: Callable[[str], None]) -> None:
 async def _simulated(bot: Any) -> AsyncIterator[simcord.Env]:
     import simcord
 
+    from bot.cli.local_world import as_discord
+
     env = simcord.Env(bot, settle_timeout=SETTLE_SECONDS, check_errors=False)
     env.backend.bot_user.name = GUILD
+    as_discord(env.backend)
     await env.start()
     try:
         with env.time_context():
@@ -147,28 +161,17 @@ def _world(env: simcord.Env) -> tuple[Any, Any]:
 
 @contextlib.asynccontextmanager
 async def _live(env: simcord.Env, preview: Any) -> AsyncIterator[None]:
-    """Show the page anew when the bot has done something there, so that answers are seen to stream in.
-
-    As seldom as that allows: a click or a message that was meant for the page before last is refused, and the page looks for
-    a new one twice a second. So a burst of requests is shown once it is over, or when it lasts.
-    """
+    """Show the page anew when the bot has done something there, so that answers are seen to stream in."""
     import simcord
 
     async def refresh() -> None:
-        shown = seen = 0
-        waited = 0.0
+        shown = 0
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            before, seen = seen, _visible_requests(env)
-            if seen == shown:
-                continue
-            waited += REFRESH_SECONDS
-            if seen != before and waited < LONGEST_BURST_SECONDS:
-                continue
-            # An action of the visitor's may be under way: it shows the page itself, and this looks again in a moment.
-            with contextlib.suppress(simcord.SetupError):
-                await preview.refresh()
-                shown, waited = seen, 0.0
+            if (seen := _visible_requests(env)) != shown:
+                with contextlib.suppress(simcord.SetupError):  # the page may have been closed
+                    await preview.refresh()
+                    shown = seen
 
     task = asyncio.create_task(refresh(), name="refresh the page")
     try:

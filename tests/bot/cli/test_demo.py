@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import Frame, Page, TimeoutError, expect
 
 from models.errors import ModelNotPulledError
 from models.loading import embedded
+from tests.bot.cli.browsing import CHROMIUM, PHONE, beside, browsing, send
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
 FOOT = "How many eyes does my foot have?"
 PATIENCE = 120_000  # milliseconds: a busy machine with two cores
 
@@ -63,57 +60,51 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def page(url: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 2000})
-        page.goto(url)
-        yield page
-        browser.close()
+    with browsing(url, viewport={"width": 1400, "height": 1000}) as opened:
+        yield opened
 
 
-def send(page: Page, text: str) -> None:
-    """Type and press Enter, again while the page is still settling in and keeps the text."""
-    composer = page.locator("#channel-composer-input")
-    composer.fill(text)
-    for _ in range(20):
-        composer.press("Enter")
-        page.wait_for_timeout(500)
-        if composer.input_value() == "":
-            return
-    raise AssertionError("the page never took the message")
+def ask(page: Page) -> Frame:
+    """Ask, and open the thread under the answer."""
+    page.wait_for_timeout(500)
+    known = page.locator(".thread-summary").count()
+    send(page, FOOT)
+    expect(page.locator(".thread-summary")).to_have_count(known + 1, timeout=PATIENCE)
+    thread = beside(page)
+    expect(thread.get_by_text(re.compile(r"43rd token")).last).to_be_visible(timeout=PATIENCE)
+    return thread
 
 
-def press_inner_voice(page: Page) -> None:
-    """Press as a person does: when the page is at rest, and again when it had just changed under the finger."""
-    expect(page.get_by_text("Archived").last).to_be_visible(timeout=PATIENCE)
-    for _ in range(5):
-        page.wait_for_timeout(1000)
-        page.get_by_role("button", name="Inner voice").last.click()
-        with contextlib.suppress(AssertionError):
-            expect(page.get_by_text("Only you can see this").last).to_be_visible(timeout=5_000)
-            return
-
-
-def test_a_visitor_asks_reads_the_answer_and_opens_the_inner_voice(page: Page, tmp_path: Path) -> None:
+def test_a_visitor_asks_reads_the_answer_and_opens_the_thread(page: Page, tmp_path: Path) -> None:
     send(page, FOOT)
     expect(page.get_by_text("The answer is 2. Your foot has 2 eyes.").last).to_be_visible(timeout=PATIENCE)
     small_print = re.compile(r"14 tokens · .* tokens/s · mean token probability \d+")
     expect(page.get_by_text(small_print).last).to_be_visible(timeout=PATIENCE)
 
-    press_inner_voice(page)
-    expect(page.get_by_text("Only you can see this").last).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"43rd token")).last).to_be_visible(timeout=PATIENCE)
-    page.wait_for_function(
+    expect(page.locator(".thread-summary")).to_have_count(1, timeout=PATIENCE)
+    thread = beside(page)
+    expect(thread.get_by_text(re.compile(r"43rd token")).last).to_be_visible(timeout=PATIENCE)
+    thread.wait_for_function(
         "() => [...document.images].some(i => i.alt.startsWith('Heat map of 14 answer tokens') && i.naturalWidth > 1000)",
         timeout=PATIENCE,
     )
+    expect(thread.get_by_role("button", name="Layers").last).to_be_attached(timeout=PATIENCE)
+    page.mouse.move(5, 5)
+    page.set_viewport_size({"width": 1400, "height": 1280})
+    shot(page, tmp_path, "demo.png")
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1500)
+    shot(page, tmp_path, "demo-phone.png")
 
-    shot = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / "demo.png"
-    page.screenshot(path=shot)
-    assert shot.stat().st_size > 50_000
+
+def shot(page: Page, tmp_path: Path, name: str) -> None:
+    page.wait_for_timeout(1500)  # pictures and fonts settle
+    picture = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / name
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 50_000
 
 
-def press(page: Page, label: str, words: str, patience: float = PATIENCE / 4) -> None:
+def press(page: Frame, label: str, words: str, patience: float = PATIENCE / 4) -> None:
     """Press a button of the inner voice until what it brings can be read."""
     for _ in range(5):
         page.wait_for_timeout(1000)
@@ -124,7 +115,7 @@ def press(page: Page, label: str, words: str, patience: float = PATIENCE / 4) ->
     raise AssertionError(f"{label} brought nothing")
 
 
-def take_the_first_road(page: Page) -> None:
+def take_the_first_road(page: Frame) -> None:
     for _ in range(5):
         page.wait_for_timeout(1000)
         with contextlib.suppress(TimeoutError, AssertionError):
@@ -135,7 +126,7 @@ def take_the_first_road(page: Page) -> None:
     raise AssertionError("no road was taken")
 
 
-def picture_of_the_message(page: Page, words: str, tmp_path: Path, name: str) -> None:
+def picture_of_the_message(page: Frame, words: str, tmp_path: Path, name: str) -> None:
     page.wait_for_timeout(1500)  # pictures and fonts settle
     shot = Path(os.environ.get("FORWARDPASS_SCREENSHOTS", tmp_path)) / name
     page.locator("article.channel-message").filter(has_text=words).last.screenshot(path=shot)
@@ -143,47 +134,28 @@ def picture_of_the_message(page: Page, words: str, tmp_path: Path, name: str) ->
 
 
 def test_a_visitor_asks_why_takes_the_other_road_and_thinks_again(page: Page, tmp_path: Path) -> None:
-    """The page opens no threads, so this is the inner voice behind the button."""
-    send(page, FOOT)
-    press_inner_voice(page)
-    press(page, "Why?", "a random vector of the same size")
+    thread = ask(page)
+    press(thread, "Why?", "a random vector of the same size")
     drawn = "() => [...document.images].some(i => i.alt.startsWith('Bar chart') && i.naturalWidth > 500)"
-    page.wait_for_function(drawn, timeout=PATIENCE)
-    picture_of_the_message(page, "a random vector", tmp_path, "why.png")
-    press(page, "Road not taken", "What if I had said something else?")
-    take_the_first_road(page)
-    picture_of_the_message(page, "Not taken:", tmp_path, "road.png")
-    press(page, "Second thoughts", "I was asked again", PATIENCE)  # a second press would wait in line
-    picture_of_the_message(page, "I was asked again", tmp_path, "second-thoughts.png")
+    thread.wait_for_function(drawn, timeout=PATIENCE)
+    picture_of_the_message(thread, "a random vector", tmp_path, "why.png")
+    press(thread, "Road not taken", "What if I had said something else?")
+    take_the_first_road(thread)
+    picture_of_the_message(thread, "Not taken:", tmp_path, "road.png")
+    press(thread, "Second thoughts", "I was asked again", PATIENCE)  # a second press would wait in line
+    picture_of_the_message(thread, "I was asked again", tmp_path, "second-thoughts.png")
 
 
 def test_a_visitor_votes_and_looks_into_the_layers(page: Page, tmp_path: Path) -> None:
-    send(page, FOOT)
-    press_inner_voice(page)
-    thumb = page.get_by_role("button", name=re.compile("👍"))
-    for _ in range(5):
-        page.wait_for_timeout(1000)
-        thumb.last.click()
-        with contextlib.suppress(AssertionError):
-            expect(thumb.last).to_contain_text("1", timeout=5_000)
-            break
-    expect(thumb.last).to_contain_text("1")
-    press(page, "Layers", "Token 5 of 14")
+    thread = ask(page)
+    thumb = page.get_by_role("button", name=re.compile("👍")).last
+    thumb.click()
+    expect(thumb).to_contain_text("1")
+    press(thread, "Layers", "Token 5 of 14")
     drawn = "() => [...document.images].some(i => i.alt.startsWith('Table') && i.naturalWidth > 500)"
-    page.wait_for_function(drawn, timeout=PATIENCE)
-    picture_of_the_message(page, "Token 5 of 14", tmp_path, "layers.png")
-    press(page, "Layer dump", "Choose what should be in it, and its format")
-
-
-def test_the_slash_command_is_in_the_picker(page: Page) -> None:
-    found = page.get_by_text("my answer comes with my inner voice").last
-    for _ in range(5):  # simcord may draw the page anew between two letters, and then forgets what was typed
-        page.locator("#channel-composer-input").fill("")
-        page.locator("#channel-composer-input").press_sequentially("/as")
-        with contextlib.suppress(AssertionError):
-            expect(found).to_be_visible(timeout=PATIENCE / 10)
-            break
-    expect(found).to_be_visible(timeout=PATIENCE / 10)
+    thread.wait_for_function(drawn, timeout=PATIENCE)
+    picture_of_the_message(thread, "Token 5 of 14", tmp_path, "layers.png")
+    press(thread, "Layer dump", "Choose what should be in it, and its format")
 
 
 def test_ctrl_c_ends_it_without_a_traceback() -> None:

@@ -27,7 +27,7 @@ from simcord.preview._server import PreviewServer
 THREADS_LISTED = 8
 _ROOM: contextvars.ContextVar[ChannelHandle | None] = contextvars.ContextVar("room of the served page", default=None)
 _OURS = {"/local.css": "text/css", "/local.js": "application/javascript", "/local-rooms.js": "application/javascript"}
-_OURS |= {"/local-icon.svg": "image/svg+xml"}
+_OURS |= {"/local-menu.js": "application/javascript", "/local-icon.svg": "image/svg+xml"}
 
 
 class LocalServer(PreviewServer):

@@ -65,7 +65,8 @@ def page(url: str) -> Iterator[Page]:
 
 
 def ask(page: Page) -> Frame:
-    """Ask, and open the thread under the answer."""
+    """Ask, and open the thread under the answer, wide enough for its pictures."""
+    page.set_viewport_size({"width": 2200, "height": 1600})
     page.wait_for_timeout(500)
     known = page.locator(".thread-summary").count()
     send(page, FOOT)
@@ -162,7 +163,15 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
     with demo(stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        next(line for line in process.stdout if "http://127.0.0.1:" in line)
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if "http://127.0.0.1:" in line:
+                break
+        first = [line.strip() for line in said if line.strip()][:2]
+        assert first[0].startswith("A small Discord is served on this machine, with the real bot in it.")
+        assert re.search(r"takes \d+ to \d+ seconds", first[1])
+        assert re.search(r"after \d+ seconds", said[-1])
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert "Traceback" not in process.stderr.read()

@@ -175,6 +175,25 @@ def test_private_messages_with_the_bot_can_be_read_and_written(page: Page) -> No
     expect(page.locator("#local-beginning h2")).to_have_text("Welcome to #ask-me!")
 
 
+def test_the_menu_of_a_message_has_the_bots_commands(page: Page) -> None:
+    known = threads(page)
+    send(page, FOOT)
+    answered(page, known + 1)
+    answer = articles(page).last
+    answer.hover()
+    answer.get_by_role("button", name="Apps").click()
+    page.get_by_role("menuitem", name="Inner voice").click()
+    expect(page.get_by_text("Only you can see this").last).to_be_visible(timeout=PATIENCE)
+    expect(articles(page).last).to_contain_text("Inner voice", timeout=PATIENCE)
+    articles(page).filter(has_text=ANSWER).last.click(button="right")
+    expect(page.get_by_role("menuitem")).to_have_text(["Inner voice", "Layer dump"])
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menuitem")).to_have_count(0)
+    articles(page).filter(has_text=ANSWER).last.click(button="right")
+    page.get_by_role("menuitem", name="Layer dump").click()
+    expect(page.get_by_text("Choose what should be in it").last).to_be_visible(timeout=PATIENCE)
+
+
 def test_it_fits_a_phone(url: str) -> None:
     with browsing(url, viewport=PHONE, has_touch=True, is_mobile=True) as page:
         known = threads(page)

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 RATE, BURST = 36.0, 5
-"""Turns a second, and how many at once after a quiet time: 41 in any second at most, since a busy network may bunch what a quarter
-of a second brings."""
+"""Turns a second, and how many at once after a quiet time: 41 in any second at most, since a busy network may bunch what a
+quarter of a second brings."""
 
 TICK = 0.001
 """Seconds that a timer waits at least: a millionth of a turn may be missing to rounding."""

@@ -82,6 +82,7 @@ async def earlier(stops: Stops, way: str) -> int:
         return 0
     async with stops.bot():
         await ask(stops.server, "mention")
+        await stops.server.until(lambda: stops.server.rest.threads)  # before it is journaled, nothing is owed either
         await stops.settled()
     return 1
 

@@ -62,7 +62,7 @@ setup-dev: $(VENV)/.installed-dev
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The lock first: each file of it is held against its sum, pip itself included. Then torch by its exact version, as each registry has
+# The lock first: each file of it is held against its sum. Then torch by its exact version, as each registry has
 # builds of its own, and a range would fetch the newest with its CUDA packages. What is left are links to this folder.
 LOCKED := $(PIP) install -q --no-deps --require-hashes -r
 $(VENV)/.installed: pyproject.toml constraints.txt requirements.lock | $(VENV)/bin/python

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -136,12 +136,7 @@ class DumpService:
                 hint="Choose only the lens and positions, or choose another format.",
             )
         run = await self._runs.get(run_id)
-        first = 0 if wish.whole else await self._own_from(run)
-        if wish.what == "lens":
-            dump, others = await self._lens(run, wish)
-        else:
-            dump, others = await self._states(run, wish, first), []
-        dump, others = without(dump, first), [trace_without(trace, first) for trace in others]
+        dump, others = await (self._lens(run, wish) if wish.what == "lens" else self._states(run, wish))
         written = await asyncio.to_thread(self._write, dump, wish, path, others)
         log.info("run %s: dump %s as %s, %d bytes", run.id, wish.what, wish.form, written.size)
         return written
@@ -151,7 +146,9 @@ class DumpService:
         choose_positions("lens", wish.positions, len(told.prompt_ids), told.length)  # said before any more is computed
         shown = told if wish.lens is None else await self._voices.through(run, told, wish.lens)
         others = await self._others(run, told, shown, wish) if wish.form == "html" else []
-        return lens_dump(shown, positions=wish.positions, depths=wish.depths), others
+        first = await self._own_from(run, wish, told.prompt_ids.tolist())
+        dump = lens_dump(shown, positions=wish.positions, depths=wish.depths)
+        return without(dump, first), [trace_without(trace, first) for trace in others]
 
     async def _others(self, run: Run, told: Trace, shown: Trace, wish: Wish) -> list[Trace]:
         """The same answer through each other lens that there is, for the page to switch between."""
@@ -168,18 +165,24 @@ class DumpService:
             found += [cut] if cut is not None else []
         return found
 
-    async def _own_from(self, run: Run) -> int:
-        """From where on the prompt is the run's own question in its frame."""
-        answer = await self._voices.answer_of(run)
+    async def _own_from(self, run: Run, wish: Wish, prompt_ids: Sequence[int]) -> int:
+        """From where on the prompt may be given out: all of it, or the run's own question in its frame.
+
+        Of a run of another model, or while there is none, nobody can tell the two apart, and only the last token is given.
+        """
+        if wish.whole:
+            return 0
         try:
-            bare = await self._model.bare_prompt(run.question, answer.style)
+            bare = await self._model.bare_prompt(run.question, run.style or "chat")  # an answered run has one
+            await self._voices.same_model(run)
         except ForwardPassError as error:
             log.info("run %s: its dump goes without its prompt (%s)", run.id, type(error).__name__)
             bare = ()
-        return own_from(answer.prompt_ids, bare)
+        return own_from(prompt_ids, bare)
 
-    async def _states(self, run: Run, wish: Wish, first: int) -> LayerDump:
+    async def _states(self, run: Run, wish: Wish) -> tuple[LayerDump, list[Trace]]:
         answer = await self._voices.answer_of(run)
+        first = await self._own_from(run, wish, answer.prompt_ids)
         if min(wish.positions or (first,)) < first:
             raise DumpChoiceError(
                 Sentence(
@@ -190,7 +193,8 @@ class DumpService:
                 hint="Choose tokens of these, or of the answer.",
             )
         self._estimate(await self._model.ready(), answer, wish)
-        return await self._model.dump(answer, wish.what, positions=wish.positions, depths=wish.depths)
+        dump = await self._model.dump(answer, wish.what, positions=wish.positions, depths=wish.depths)
+        return without(dump, first), []
 
     def _estimate(self, info: ModelInfo, answer: Answer, wish: Wish) -> None:
         """Refuse what cannot fit before it is computed."""

@@ -170,21 +170,13 @@ class Scheduler:
         """
 
         def work(engine: Engine) -> LayerDump:
-            if not isinstance(engine, Dumper):
-                raise UnsupportedArchitectureError("This model can be read only through the lens.")
-            return engine.dump(answer, what, positions=positions, depths=depths)
+            return _dumper(engine).dump(answer, what, positions=positions, depths=depths)
 
         return await self.call(work, priority=Priority.DUMP)
 
     async def bare_prompt(self, question: str, style: Style) -> tuple[int, ...]:
         """What `Dumper.bare_prompt` gives. Raises as `dump`."""
-
-        def work(engine: Engine) -> tuple[int, ...]:
-            if not isinstance(engine, Dumper):
-                raise UnsupportedArchitectureError("This model can be read only through the lens.")
-            return engine.bare_prompt(question, style)
-
-        return await self.call(work)
+        return await self.call(lambda engine: _dumper(engine).bare_prompt(question, style))
 
     async def voice(self, work: Callable[[Engine], T | Pieces[T]], answer: Answer) -> T:
         """More of an inner voice whose second pass has been read: as `call`, and late when that was."""
@@ -336,6 +328,12 @@ class Scheduler:
         for token, result in ended:
             if token in underway:  # not one that was given up
                 underway.pop(token).settle(result)
+
+
+def _dumper(engine: Engine) -> Dumper:
+    if not isinstance(engine, Dumper):
+        raise UnsupportedArchitectureError("This model can be read only through the lens.")
+    return engine
 
 
 def _shutting_down() -> AnswerCancelledError:

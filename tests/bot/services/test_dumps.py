@@ -27,6 +27,7 @@ from bot.errors import (
 from bot.render.export import FORMATS, load
 from bot.services.dumps import places
 from models.dump import lens_dump
+from models.withheld import NOBODY
 from tests.bot.services.rig import ANSWER, Engine, Rig, request, rigged
 
 
@@ -100,6 +101,8 @@ async def test_after_a_restart_and_of_another_model(rig: Rig, tmp_path: Path) ->
         with pytest.raises(RunOfAnotherModelError):
             await other.app.dumps.of(never_read.run.id, "lens", "json")
         assert (await other.app.dumps.of(answered.run.id, "lens", "safetensors")).data == lens.data  # it was kept
+        withheld = opened((await other.app.dumps.of(answered.run.id, "lens", "npz", whole=False)).data, tmp_path)
+        assert withheld.prompt_ids[:-1].tolist() == [NOBODY] * (len(withheld.prompt_ids) - 1)  # whose they are nobody can tell
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "npz", "safetensors", "json.gz", "csv.gz"])

@@ -87,7 +87,7 @@ def close_rivals(trace: Trace, t: int) -> tuple[int, ...]:
         text = read.token_text(trace, token)
         name = text.strip().casefold()
         fits = name.isalnum() and text[:1].isspace() == begins and name not in read_before
-        if fits and prob >= max(CLOSE_PROB, CLOSE_SHARE * float(trace.emitted_prob[t, -1])):
+        if fits and prob >= _close_to(trace, t):
             found.append(int(token))
             read_before.add(name)
     return tuple(found[:2])
@@ -98,7 +98,12 @@ def _no_close_rival(trace: Trace, t: int) -> bool:
     own = read.emitted_text(trace, t).strip().casefold()
     kept = zip(trace.top_ids[t, -1].tolist(), trace.top_probs[t, -1].tolist(), strict=True)
     others = [prob for token, prob in kept if read.token_text(trace, token).strip().casefold() != own]
-    return max(others, default=0.0) < max(CLOSE_PROB, CLOSE_SHARE * float(trace.emitted_prob[t, -1]))
+    return max(others, default=0.0) < _close_to(trace, t)
+
+
+def _close_to(trace: Trace, t: int) -> float:
+    """The final probability from which on another word was nearly said."""
+    return max(CLOSE_PROB, CLOSE_SHARE * float(trace.emitted_prob[t, -1]))
 
 
 def _is_whole_word(trace: Trace, t: int) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.services.monologue import facts
 from bot.services.monologue.phrases import Sentence
-from bot.services.monologue.stating import NOWHERE, Line
+from bot.services.monologue.stating import Line
 from bot.services.monologue.teller import Teller
 from bot.services.monologue.verifier import if_true
 from models import readings as read
@@ -24,8 +24,7 @@ def headline(trace: Trace, locale: str = "en-US") -> Line | None:
     teller = Teller(trace, pivot or 0, locale)
     if pivot is None:
         claim = "is_silent" if trace.length == 0 else "is_all_control" if trace.special.all() else "is_wordless"
-        where = teller.ask(claim)._replace(where=NOWHERE)
-        return teller.line([teller.entry("headline_wordless" if claim == "is_wordless" else "headline_silent", where)])
+        return teller.line([teller.entry("headline_wordless" if claim == "is_wordless" else "headline_silent", claim)])
     return teller.line([_said(teller), *_almost(teller), _ending(teller)])
 
 
@@ -35,10 +34,8 @@ def finding(trace: Trace, locale: str = "en-US") -> Line | None:
     if pivot is None:
         return None
     teller = Teller(trace, pivot, locale)
-    for claim, key in _FINDINGS:
-        if teller.true(claim):
-            return teller.line([teller.entry(key, claim)])
-    return None
+    claim, _, key = _ended(teller)
+    return teller.line([teller.entry(key, claim)])
 
 
 def picture_title(trace: Trace, locale: str) -> str:
@@ -47,14 +44,18 @@ def picture_title(trace: Trace, locale: str) -> str:
     return "" if found is None else found.text.rstrip(".。")
 
 
-_FINDINGS = (
-    ("passed_over_top", "finding_chance"),
-    ("is_lost", "finding_lost"),
-    ("settled_at_half", "finding_early"),
-    ("settled_at_last", "finding_open"),
-    ("settled_before_last", "finding_late"),
+_ENDINGS = (
+    ("passed_over_top", "headline_chance", "finding_chance"),
+    ("is_lost", "headline_lost", "finding_lost"),
+    ("settled_at_half", "headline_early", "finding_early"),
+    ("settled_at_last", "headline_open", "finding_open"),
+    ("settled_before_last", "headline_late", "finding_late"),
 )
-"""What is true first is told."""
+"""The few clear cases, each with how a headline and how a picture tells it; the first that is true counts, and one always is."""
+
+
+def _ended(teller: Teller) -> tuple[str, str, str]:
+    return next(ending for ending in _ENDINGS if teller.true(ending[0]))
 
 
 def _said(teller: Teller) -> Sentence:
@@ -80,16 +81,7 @@ def _almost(teller: Teller) -> list[Sentence]:
 
 
 def _ending(teller: Teller) -> Sentence:
-    """One of a few clear cases: overruled by chance, lost, settled early, late, or open to the end."""
-    trace = teller.trace
-    if teller.true("passed_over_top"):
-        top = read.top_token(trace, teller.t, trace.depths)
-        slots = {"top": teller.ask("top", depth=trace.depths), "top_prob": teller.ask("final_prob", id=top)}
-        return teller.entry("headline_chance", "passed_over_top", **slots)
-    if teller.mood == "lost":
-        return teller.entry("headline_lost", "is_lost")
-    if teller.true("settled_at_half"):
-        return teller.entry("headline_early", "settled_at_half")
-    if teller.true("settled_at_last"):
-        return teller.entry("headline_open", "settled_at_last")
-    return teller.entry("headline_late", "settled_before_last")
+    """Overruled by chance, lost, settled early, late, or open to the end."""
+    trace, (claim, key, _) = teller.trace, _ended(teller)
+    top = read.top_token(trace, teller.t, trace.depths)
+    return teller.entry(key, claim, top=teller.ask("top", depth=trace.depths), top_prob=teller.ask("final_prob", id=top))

@@ -34,7 +34,7 @@ def verify(lines: Iterable[Line], trace: Trace) -> tuple[Line, ...]:
 
 def if_true(line: Line | None, trace: Trace) -> Line | None:
     """The line if it holds."""
-    return line if line is not None and predicts(trace) and is_true(line, trace) else None
+    return line if line is not None and verify([line], trace) else None
 
 
 def is_true(line: Line, trace: Trace) -> bool:

@@ -61,10 +61,10 @@ def said(trace: Trace, locale: str = "en-US") -> str:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(traces())
-def test_every_headline_holds_in_both_languages(trace: Trace) -> None:
+def test_every_headline_and_finding_holds_in_both_languages(trace: Trace) -> None:
     for locale in ("en-US", "zh-CN"):
-        line = headline(trace, locale)
-        assert line is None or is_true(line, trace), line
+        for line in (headline(trace, locale), finding(trace, locale)):
+            assert line is None or is_true(line, trace), line
 
 
 def test_casing_twins_are_no_rivals() -> None:
@@ -139,14 +139,6 @@ def test_words_are_counted_as_people_do(tokens: tuple[str, ...], t: int, number:
     word = word_of(trace, t)
     assert word is not None
     assert (word.number, word.text) == (number, text)
-
-
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(traces())
-def test_every_finding_holds_in_both_languages(trace: Trace) -> None:
-    for locale in ("en-US", "zh-CN"):
-        line = finding(trace, locale)
-        assert line is None or is_true(line, trace), line
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from bot.ui.delivery import whisper
 from bot.ui.failures import failure
 from bot.ui.markup import plain
 from bot.ui.places import Place
-from bot.ui.questions import answered_reference, asked_in, is_withheld
+from bot.ui.questions import asked_in, is_withheld, replied_to, reply_reference
 from bot.ui.refusals import Refusals
 from bot.ui.surfaces import InteractionSurface, MessageSurface, PrivateSurface
 from bot.ui.text import quoted
@@ -128,9 +128,8 @@ class Ask(commands.Cog):
             return None
         if message.guild is None:
             return "dm"
-        reference = answered_reference(message)
-        resolved = reference.resolved if reference else None
-        if isinstance(resolved, discord.Message) and resolved.author.id == me.id:
+        answer = replied_to(message)
+        if answer is not None and answer.author.id == me.id:
             return "reply"
         role = message.guild.self_role
         if me in message.mentions or (role is not None and role in message.role_mentions):
@@ -142,7 +141,7 @@ class Ask(commands.Cog):
         permissions = permissions_in(message.channel)
         if await self._may_not_speak(message, permissions):
             return
-        locale, reference = self._locale(message), answered_reference(message)
+        locale, reference = self._locale(message), reply_reference(message)
         if is_withheld(message):
             unread = WithheldError("I cannot read this reply: mention me in it, or use /ask.")
             return self._withheld.refuse(message, unread, locale)
@@ -160,7 +159,7 @@ class Ask(commands.Cog):
             guild_id=message.guild.id if message.guild else None,
             question_message_id=message.id,
             reply_to_message_id=reference.message_id if reference else None,
-            replied_to_answers=self._answers(reference),
+            replied_to_answers=self._answers(message),
             quoted_message_id=asked.quoted,
             source=source,
             locale=locale,
@@ -170,12 +169,12 @@ class Ask(commands.Cog):
     def _refusing(self, message: discord.Message) -> Callable[[ForwardPassError], None]:
         return lambda error: self._refusals.refuse(message, error, self._locale(message))
 
-    def _answers(self, reference: discord.MessageReference | None) -> int | None:
+    def _answers(self, message: discord.Message) -> int | None:
         """The question that the message of ours that is replied to answers."""
-        resolved = reference.resolved if reference else None
-        if not isinstance(resolved, discord.Message) or self._bot.user is None or resolved.author.id != self._bot.user.id:
+        answer = replied_to(message)
+        if answer is None or self._bot.user is None or answer.author.id != self._bot.user.id:
             return None
-        return resolved.reference.message_id if resolved.reference else None
+        return answer.reference.message_id if answer.reference else None
 
     def _locale(self, message: discord.Message) -> str:
         """A message does not say its author's language. A Chinese one says it by its writing; else it is the server's."""

@@ -32,10 +32,17 @@ class Asked:
     """The message whose words it takes along."""
 
 
-def answered_reference(message: discord.Message) -> discord.MessageReference | None:
-    """The message that this one replies to. A forward refers to a message, too, and replies to none."""
+def reply_reference(message: discord.Message) -> discord.MessageReference | None:
+    """What a reply points at. A forward refers to a message, too, and replies to none."""
     reference = message.reference
     return None if reference is None or reference.type is discord.MessageReferenceType.forward else reference
+
+
+def replied_to(message: discord.Message) -> discord.Message | None:
+    """The message that this one replies to, as far as Discord brought it along."""
+    reference = reply_reference(message)
+    resolved = reference.resolved if reference else None
+    return resolved if isinstance(resolved, discord.Message) else None
 
 
 def is_withheld(message: discord.Message) -> bool:
@@ -58,8 +65,8 @@ async def asked_in(message: discord.Message, me: discord.abc.User | None) -> Ask
         PasteError: a pasted file is too long, or Discord does not hand it over.
     """
     own = await _said(message, me)
-    quoted = _quoted(message, me)
-    if quoted is None:
+    quoted = replied_to(message)
+    if quoted is None or (me is not None and quoted.author.id == me.id):
         return Asked(own)
     try:
         theirs = await _said(quoted, me)
@@ -68,14 +75,6 @@ async def asked_in(message: discord.Message, me: discord.abc.User | None) -> Ask
     if not theirs:
         return Asked(own)
     return Asked(f"{own}\n\n“{theirs}”" if own else theirs, quoted.id)
-
-
-def _quoted(message: discord.Message, me: discord.abc.User | None) -> discord.Message | None:
-    reference = answered_reference(message)
-    resolved = reference.resolved if reference else None
-    if not isinstance(resolved, discord.Message) or (me is not None and resolved.author.id == me.id):
-        return None
-    return resolved
 
 
 async def _said(message: discord.Message, me: discord.abc.User | None) -> str:

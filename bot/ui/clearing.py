@@ -7,7 +7,7 @@ import logging
 import discord
 
 from bot.services.limiter import Urgency, urgency
-from bot.ui.threads import standing_voice
+from bot.ui.threads import collapse, standing_voice
 from bot.ui.trouble import TROUBLE, described, persist
 from bot.ui.wording import words
 
@@ -45,4 +45,4 @@ async def clear(thread: discord.Thread, locale: str, *, archive: bool) -> None:
         except discord.NotFound:
             continue
     if archive:
-        await persist(lambda: thread.edit(archived=True), "collapsing a thread")
+        await collapse(thread)

@@ -128,7 +128,7 @@ async def write_voice(thread: discord.Thread, voice: InnerVoice, *, archive: boo
         await _write_texts(thread, voice, stands)
         last = await _post(thread, PicturePart(voice), voice)
     if archive:
-        await _collapse(thread)
+        await collapse(thread)
     return last
 
 
@@ -180,10 +180,11 @@ async def write_sureness(thread: discord.Thread, last: discord.Message, voice: I
             "writing how sure an answer was",
         )
     if archive:
-        await _collapse(thread)
+        await collapse(thread)
 
 
-async def _collapse(thread: discord.Thread) -> None:
+async def collapse(thread: discord.Thread) -> None:
+    """Archive it; one that cannot be stays open."""
     try:
         await persist(lambda: thread.edit(archived=True), "collapsing a thread")
     except TROUBLE as error:

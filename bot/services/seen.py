@@ -44,7 +44,8 @@ class Seen:
         self._newest: dict[int, int] = {}
         self._since: dict[int, int | None] = {}
         self._open: set[int] = set()
-        self._first: asyncio.Future[int] | None = None
+        self._first: int | None = None
+        self._begun = asyncio.Event()
 
     async def load(self) -> None:
         """Where the last process stopped reading."""
@@ -63,8 +64,9 @@ class Seen:
             self._open.add(shard)
         if now is not None:
             self.note(shard, now)
-        if (mark := self.mark()) is not None and not (first := self._beginning()).done():
-            first.set_result(mark)  # nothing has come yet, so nothing is missing in the journal
+        if self._first is None and (mark := self.mark()) is not None:
+            self._first = mark  # nothing has come yet, so nothing is missing in the journal
+            self._begun.set()
 
     def since(self, shard: int) -> int | None:
         """Where the gap in front of the present session begins; None when the bot has never read anything."""
@@ -89,9 +91,9 @@ class Seen:
         """A process that dies in its first seconds would else leave the newest question that it journaled as the mark, and others
         that were asked before that one would lie behind it.
         """
-        first = await self._beginning()
-        if first != self._kept:
-            await self._put(first)
+        await self._begun.wait()
+        if self._first is not None and self._first != self._kept:
+            await self._put(self._first)
 
     async def _keep_on(self) -> None:
         """As the mark was one beat before: what came since then may not be in the journal yet."""
@@ -101,12 +103,6 @@ class Seen:
             if before is not None and before != self._kept:
                 await self._put(before)
             before = self.mark()
-
-    def _beginning(self) -> asyncio.Future[int]:
-        """Up to where everything was read when all shards had begun."""
-        if self._first is None:
-            self._first = asyncio.get_running_loop().create_future()
-        return self._first
 
     async def _put(self, mark: int) -> None:
         try:

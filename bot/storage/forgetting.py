@@ -18,7 +18,7 @@ from sqlalchemy.orm import aliased
 
 from bot.storage.database import Database
 from bot.storage.open_work import LEFT_STANDING
-from bot.storage.records import UNFINISHED, State
+from bot.storage.records import UNFINISHED
 from bot.storage.rows import gone
 from bot.storage.tables import LineageRow, RunMessageRow, RunRow, VoteRow
 
@@ -33,16 +33,12 @@ class Forgotten:
     Attributes:
         run_id: which.
         own: its own words were deleted; else it only went on from them.
-        state: how far it was.
-        channel_id: where it was asked.
         thread_id: where its inner voice was told.
         locale: of its asker.
     """
 
     run_id: str
     own: bool
-    state: State
-    channel_id: int | None
     thread_id: int | None
     locale: str
 
@@ -139,9 +135,8 @@ class Forgetting:
         return set(new)
 
     async def _read(self, session: AsyncSession, where: ColumnElement[bool], *, own: bool) -> list[Forgotten]:
-        columns = select(RunRow.id, RunRow.state, RunRow.channel_id, RunRow.thread_id, RunRow.locale)
-        rows = (await session.execute(columns.where(where))).all()
-        return [Forgotten(row.id, own, cast("State", row.state), row.channel_id, row.thread_id, row.locale) for row in rows]
+        rows = await session.execute(select(RunRow.id, RunRow.thread_id, RunRow.locale).where(where))
+        return [Forgotten(run_id, own, thread_id, locale) for run_id, thread_id, locale in rows]
 
     async def _empty(self, session: AsyncSession, run_ids: list[str]) -> None:
         values = {

@@ -70,22 +70,10 @@ async def find(interaction: Press, link: str | None, *, own: bool = False) -> Ru
     Raises:
         NoInnerVoiceError: there is none.
     """
-    return await find_message(interaction, message_of(link), own=own)
-
-
-def message_of(link: str | None) -> int | None:
-    """The message that a link or a number names; None for none. Asks nobody, so that it can be refused before anything is shown.
-
-    Raises:
-        NoInnerVoiceError: it is no link, or a number that no message can have.
-    """
     linked = _LINK.fullmatch(link.strip()) if link else None
     if link and linked is None:
         raise NoInnerVoiceError("That is not a link to a message. Copy the link of one of my answers.")
-    found = _id(linked[1]) if linked else None
-    if found == 0:
-        raise no_such_answer()
-    return found
+    return await find_message(interaction, _id(linked[1]) if linked else None, own=own)
 
 
 async def known(interaction: Press, link: str | None) -> None:
@@ -102,8 +90,14 @@ async def known(interaction: Press, link: str | None) -> None:
 
 
 def _id(digits: str) -> int:
-    """An id of Discord's, which has 63 bits; 0, which no message has, for any other number."""
-    return int(digits) if len(digits) < 20 and int(digits) < 1 << 63 else 0
+    """An id of Discord's, which has 63 bits and is never 0.
+
+    Raises:
+        NoInnerVoiceError: no message can have this number.
+    """
+    if len(digits) > 19 or not 0 < int(digits) < 1 << 63:
+        raise no_such_answer()
+    return int(digits)
 
 
 async def find_message(interaction: Press, message_id: int | None, *, own: bool = False) -> Run:

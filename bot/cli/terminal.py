@@ -125,8 +125,7 @@ def report(engine: Engine, job: Job, looks: Looks) -> dict[str, Any]:
     ``trace`` is what the monologue is told from; ``view`` is what the Jacobian lens reads, where that was asked for.
     """
     answer = engine.answer(job)
-    trace, lines, problem = _inner_voice(engine, answer, job.question, looks)
-    head = None if trace is None else if_true(headline(trace, looks.tongue(job.question)), trace)
+    trace, head, lines, problem = _inner_voice(engine, answer, job.question, looks)
     view = engine.trace(answer, k=looks.top_k, lens=looks.view) if trace is not None and looks.view else None
     timings = {
         "load_seconds": engine.info.load_seconds,
@@ -184,11 +183,10 @@ def _answer(console: Console, engine: Engine, job: Job, looks: Looks) -> Answer:
         answer = engine.answer(job, on_text=lambda text: live.update(Text(text, "bold")))
     console.print(Text(answer.text or "(nothing: the first token was the end of the text)", "bold"))
     console.print(Text(" · ".join(figures(answer, engine.info)), "dim"))
-    trace, lines, problem = _inner_voice(engine, answer, job.question, looks)
+    trace, head, lines, problem = _inner_voice(engine, answer, job.question, looks)
     if trace is None:
         console.print(Text(f"No inner voice: {problem}", "yellow"))
         return answer
-    head = if_true(headline(trace, looks.tongue(job.question)), trace)
     if head is not None:
         console.print(Padding(Text(f"💭 {head.text}", "bold"), (1, 0, 0, 0)))
     if looks.brief:
@@ -209,19 +207,19 @@ def _map(console: Console, engine: Engine, answer: Answer, trace: Trace, looks: 
 
 def _inner_voice(
     engine: Engine, answer: Answer, question: str, looks: Looks
-) -> tuple[Trace | None, tuple[Line, ...], str | None]:
-    """The trace and its verified lines, or the sentence that says why there are none: the answer stands in any case."""
+) -> tuple[Trace | None, Line | None, tuple[Line, ...], str | None]:
+    """The trace, its verified headline and lines, or the sentence that says why there are none: the answer stands in any case."""
     try:
         if not answer.answer_ids:
             raise NoInnerVoiceError("Nothing was said, so there was nothing to think.")
         trace = _with_evidence(engine, answer, engine.trace(answer, k=looks.top_k), question, looks)
     except ForwardPassError as error:
-        return None, (), error.for_host()
+        return None, None, (), error.for_host()
     locale = looks.tongue(question)
     lines = verify(tell(trace, locale), trace)
     if looks.writer == "model" and not looks.brief:
         lines = write_now(engine.answer, trace, lines, locale).lines
-    return trace, lines, None
+    return trace, if_true(headline(trace, locale), trace), lines, None
 
 
 def _with_evidence(engine: Engine, answer: Answer, trace: Trace, question: str, looks: Looks) -> Trace:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -134,39 +135,41 @@ async def test_a_message_that_was_quoted_is_deleted(world: World, tmp_path: Path
     assert WORD not in shown(world)
 
 
-async def test_a_reply_that_waits_is_asked_without_what_was_deleted(tmp_path: Path) -> None:
+@asynccontextmanager
+async def before_the_gate(folder: Path) -> AsyncIterator[tuple[World, discord.Message]]:
+    """A question that was answered; the next one waits before its first token until the engine's gate is opened."""
     engine = FakeEngine(gate=threading.Event())
     engine.gate.set()
-    async with running(config(tmp_path), engine) as (app, env):
+    async with running(config(folder), engine) as (app, env):
         world = populate(env, app, engine)
         question = await world.ask(SECRET)
         engine.gate.clear()
         world.detach()
-        carol = world.guild.add_member(env.create_user("carol"))
+        yield world, question
+
+
+async def test_a_reply_that_waits_is_asked_without_what_was_deleted(tmp_path: Path) -> None:
+    async with before_the_gate(tmp_path) as (world, question):
+        engine, passes = world.engine, world.app.asks.under_way._passes
+        carol = world.guild.add_member(world.env.create_user("carol"))
         await carol.send(world.channel, f"{world.mention} Something else?")
         await world.bob.send(world.channel, f"{world.mention} Are you sure?", reply_to=world.answers()[0])
-        await world.until(lambda: len(app.asks.under_way._passes) == 2)
+        await world.until(lambda: len(passes) == 2)
         await world.alice.delete(question)
         engine.gate.set()
-        await world.until(lambda: not app.asks.under_way._passes)
+        await world.until(lambda: not passes)
         assert (engine.jobs[-1].question, engine.jobs[-1].history) == ("Are you sure?", ())
         await world.until(lambda: len(world.answers()) == 3)
         assert WORD not in stored(tmp_path, spelled(engine))
 
 
 async def test_a_reply_that_is_being_answered_is_told(tmp_path: Path) -> None:
-    engine = FakeEngine(gate=threading.Event())
-    engine.gate.set()
-    async with running(config(tmp_path), engine) as (app, env):
-        world = populate(env, app, engine)
-        question = await world.ask(SECRET)
-        engine.gate.clear()
-        world.detach()
+    async with before_the_gate(tmp_path) as (world, question):
         await world.bob.send(world.channel, f"{world.mention} Are you sure?", reply_to=world.answers()[0])
-        await world.until(lambda: len(engine.jobs) == 2)
+        await world.until(lambda: len(world.engine.jobs) == 2)
         await world.alice.delete(question)
         await world.until(lambda: "was deleted, so I stopped" in world.answers()[-1].content)
-        assert WORD not in stored(tmp_path, spelled(engine))
+        assert WORD not in stored(tmp_path, spelled(world.engine))
 
 
 async def test_what_goes_on_from_a_run_that_was_purged_is_found_as_well(tmp_path: Path) -> None:

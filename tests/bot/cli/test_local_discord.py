@@ -102,7 +102,8 @@ def test_what_is_sent_while_the_page_is_busy_is_sent_afterwards(page: Page) -> N
     held: list[Route] = []
     page.route("**/api/action", lambda route: route.continue_() if held else held.append(route))
     page.locator("#channel-composer-input").fill("first")
-    page.keyboard.press("Enter")
+    with page.expect_request("**/api/action", timeout=PATIENCE):
+        page.keyboard.press("Enter")
     page.wait_for_timeout(300)
     page.locator("#channel-composer-input").fill("and second")
     page.keyboard.press("Enter")
